@@ -1,0 +1,69 @@
+package house
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// layers says which packages of the module each package may import. It is the
+// architecture: change it only when the architecture changes, never to make a
+// build pass. Tests may import more.
+var layers = map[string][]string{
+	"internal/clock":     {},
+	"internal/jsonl":     {},
+	"internal/bundle":    {},
+	"internal/house":     {},
+	"internal/buildtags": {},
+	"loadgen":            {"internal/clock", "internal/jsonl"},
+	"sysmon":             {"internal/clock", "internal/jsonl"},
+	"spark/emulator":     {"internal/clock", "internal/jsonl"},
+	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "spark/emulator"},
+	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
+	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "spark"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "loadgen", "sysmon", "spark", "spark/emulator", "analysis"},
+	"cmd/spark":          {"internal/clock", "loadgen", "sysmon", "spark", "spark/emulator", "analysis", "hypotheses"},
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, known := layers[s.pkg]
+		if !assert.Truef(t, known, "%s: package %s is not in the layer table", s.path, s.pkg) || s.test {
+			continue
+		}
+		for _, path := range imports(s.file) {
+			if dep, ours := strings.CutPrefix(path, module+"/"); ours {
+				assert.Truef(t, slices.Contains(allowed, dep), "%s imports %s: the layer table does not allow it", s.path, dep)
+			}
+		}
+	}
+}
+
+// restricted lists imports with side effects on the world and the packages that
+// own them. Tests may use any.
+var restricted = map[string]struct {
+	owners []string
+	why    string
+}{
+	"os/exec":   {[]string{"spark", "fioctl", "sysmon"}, "processes are started where they are also ended"},
+	"os/signal": {[]string{"cmd/spark"}, "a library is stopped by its context"},
+	"flag":      {nil, "flags are read in tests and commands only"},
+	"log":       {nil, "libraries return errors"},
+	"log/slog":  {nil, "libraries return errors"},
+	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator"}, "only for system calls"},
+}
+
+func TestSideEffectsHaveOwners(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, path := range imports(s.file) {
+			if r, listed := restricted[path]; listed {
+				assert.Truef(t, slices.Contains(r.owners, s.pkg), "%s imports %s: %s", s.path, path, r.why)
+			}
+		}
+	}
+}
