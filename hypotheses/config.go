@@ -1,0 +1,171 @@
+package hypotheses
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Config is what the user asked for. The zero value asks for everything by
+// default: the server found on this host, else the embedded emulator.
+type Config struct {
+	Profile     string `json:"profile"`         // "smoke", "quick", "full"; "" picks by target
+	BaselineURL string `json:"baseline_url"`    // "" probes ports 8355 and 8000, else the emulator
+	Model       string `json:"model"`           // model id of a given server, or preset of the emulator; "" takes what there is
+	Results     string `json:"results"`         // directory of run bundles; "" is results/ in the module
+	Dir         string `json:"dir"`             // directory on the disk under test (the server's KV directory, the emulator's spill)
+	Device      string `json:"device"`          // whole-disk name to watch; "" derives it from Dir
+	Emulator    string `json:"emulator"`        // "", "default" or "no-paging"
+	Flavor      string `json:"flavor"`          // request flavour of a given server; "" detects it
+	Users       int    `json:"users"`           // overrides U_work; 0 takes it from calibration.json
+	KVTokens    int    `json:"kv_pool_tokens"`  // KV pool of a server that does not tell; 0 asks the server
+	MaxNumSeqs  int    `json:"max_num_seqs"`    // batch limit of a server that does not tell; 0 asks the server
+	Seed        uint64 `json:"seed"`            // of arm order, prompts and arrivals
+	APIKey      string `json:"-"`               // bearer token; never stored
+	CAFile      string `json:"ca_file"`         // PEM file of a private CA
+	Force       bool   `json:"force,omitempty"` // measure although the build or the machine says no
+}
+
+// Setting is one knob of Config: its environment name and what it means.
+type Setting struct {
+	Env  string
+	Help string
+	set  func(*Config, string) error
+}
+
+// Settings lists every knob with its environment name, in the order that help
+// shows them. A test flag -spark.NAME is the lower-case twin of SPARK_NAME with
+// dashes.
+func Settings() []Setting {
+	return []Setting{
+		{"SPARK_PROFILE", "smoke, quick (default on the emulator) or full (default on a real server)", func(c *Config, v string) error { return oneOf(&c.Profile, v, "smoke", "quick", "full") }},
+		{"SPARK_BASELINE_URL", "OpenAI-compatible server to measure; unset: ports 8355 and 8000 are probed, else the embedded emulator serves", setURL},
+		{"SPARK_MODEL", "model id on the given server, or the emulator's preset: L8B or L70B", func(c *Config, v string) error { c.Model = v; return nil }},
+		{"SPARK_RESULTS", "directory of run bundles (default: results/ in the module)", func(c *Config, v string) error { c.Results = v; return nil }},
+		{"SPARK_DIR", "directory on the disk under test: the server's KV directory, or where the emulator spills (default: .spark/ in the module)", func(c *Config, v string) error { c.Dir = v; return nil }},
+		{"SPARK_DEVICE", "disk to watch, such as nvme0n1 (default: the one under SPARK_DIR)", func(c *Config, v string) error { c.Device = v; return nil }},
+		{"SPARK_EMULATOR", "default, or no-paging: the control whose memory holds everything", func(c *Config, v string) error { return oneOf(&c.Emulator, v, "default", "no-paging") }},
+		{"SPARK_FLAVOR", "request flavour of the given server: vllm, trtllm or generic (default: detected)", func(c *Config, v string) error { return oneOf(&c.Flavor, v, "vllm", "trtllm", "generic") }},
+		{"SPARK_USERS", "concurrent users instead of U_work from H0", func(c *Config, v string) error { return atLeastOne(&c.Users, v) }},
+		{"SPARK_KV_TOKENS", "tokens that the server's KV pool holds, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.KVTokens, v) }},
+		{"SPARK_MAX_NUM_SEQS", "batch limit of the server, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.MaxNumSeqs, v) }},
+		{"SPARK_SEED", "seed of arm order, prompts and arrivals (default 1)", setSeed},
+		{"SPARK_API_KEY", "bearer token for the server; never written anywhere", func(c *Config, v string) error { c.APIKey = v; return nil }},
+		{"SPARK_CA_FILE", "PEM file of the CA that signed the server's certificate", func(c *Config, v string) error { c.CAFile = v; return nil }},
+		{"SPARK_FORCE", "1: measure although this build or machine is unfit; the verdict says so", setForce},
+	}
+}
+
+// ErrSetting is wrapped by errors of a setting that has an impossible value or
+// a name close to a real one.
+var ErrSetting = errors.New("bad setting")
+
+// ParseConfig reads settings from environment entries of the form NAME=value.
+// Names without the SPARK_ prefix are ignored, and so are foreign ones with it
+// (Apache Spark has many), unless they look like a slip of one of ours. Empty
+// values count as unset.
+func ParseConfig(environ []string) (Config, error) {
+	c := Config{Seed: 1}
+	var faults []error
+	settings := Settings()
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "SPARK_") || value == "" {
+			continue
+		}
+		i := slices.IndexFunc(settings, func(s Setting) bool { return s.Env == name })
+		if i < 0 {
+			if near := nearest(name, settings); near != "" {
+				faults = append(faults, fmt.Errorf("hypotheses: %s: %w: did you mean %s? (unset it otherwise)", name, ErrSetting, near))
+			}
+			continue
+		}
+		if err := settings[i].set(&c, value); err != nil {
+			faults = append(faults, fmt.Errorf("hypotheses: %s=%q: %w: %w", name, value, ErrSetting, err))
+		}
+	}
+	if c.BaselineURL != "" && c.Emulator != "" {
+		faults = append(faults, fmt.Errorf("hypotheses: SPARK_EMULATOR and SPARK_BASELINE_URL: %w: set one of them, they name two targets", ErrSetting))
+	}
+	return c, errors.Join(faults...)
+}
+
+func oneOf(dst *string, v string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("want one of %s", strings.Join(allowed, ", "))
+	}
+	*dst = v
+	return nil
+}
+
+func atLeastOne(dst *int, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return errors.New("want a whole number of at least 1")
+	}
+	*dst = n
+	return nil
+}
+
+func setURL(c *Config, v string) error {
+	u, err := url.Parse(v)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return errors.New("want http://host:port or https://host:port")
+	}
+	if u.User != nil {
+		return errors.New("credentials do not belong in the URL, which is stored (use SPARK_API_KEY)")
+	}
+	c.BaselineURL = strings.TrimSuffix(strings.TrimSuffix(v, "/"), "/v1")
+	return nil
+}
+
+func setSeed(c *Config, v string) error {
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		return errors.New("want a whole number from 0")
+	}
+	c.Seed = n
+	return nil
+}
+
+func setForce(c *Config, v string) error {
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return errors.New("want 1 or 0")
+	}
+	c.Force = b
+	return nil
+}
+
+// nearest is the setting within two edits of name, or "".
+func nearest(name string, settings []Setting) string {
+	for _, s := range settings {
+		if edits(name, s.Env) <= 2 {
+			return s.Env
+		}
+	}
+	return ""
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
+		}
+	}
+	return row[len(b)]
+}
