@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -81,6 +80,12 @@ func Num(x float64) *float64 {
 	return &x
 }
 
+// NewClaim is a claim on an estimate; a NaN or infinite part of it, or limit,
+// is absent in the claim.
+func NewClaim(text string, e Estimate, limit float64, unit string, holds bool) Claim {
+	return Claim{Text: text, Value: Num(e.Value), Lo: Num(e.Lo), Hi: Num(e.Hi), Limit: Num(limit), Unit: unit, Holds: holds}
+}
+
 // MarshalJSON writes the verdict with empty lists as [], so that readers
 // never meet null where an array is promised.
 func (v Verdict) MarshalJSON() ([]byte, error) {
@@ -95,10 +100,16 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-var (
-	hypothesisForm = regexp.MustCompile(`^H[0-9]+$`)
-	codeForm       = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-)
+// isCode reports whether s is an upper-case code such as KV_TIER or H0.
+func isCode(s string) bool {
+	for i, r := range s {
+		letter := 'A' <= r && r <= 'Z'
+		if !letter && (i == 0 || r != '_' && (r < '0' || '9' < r)) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // Validate reports everything that makes the verdict incomplete or
 // contradictory, joined, each error wrapping ErrVerdict: an unknown outcome, a
@@ -110,18 +121,18 @@ func (v Verdict) Validate() error {
 	refuse := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("analysis: validate verdict %s: %w: %s", v.Hypothesis, ErrVerdict, fmt.Sprintf(format, args...)))
 	}
-	if !hypothesisForm.MatchString(v.Hypothesis) {
-		refuse("hypothesis %q is not of the form H0", v.Hypothesis)
+	if !isCode(v.Hypothesis) {
+		refuse("hypothesis %q is not a code such as H0", v.Hypothesis)
 	}
 	if v.Title == "" || v.Claim == "" {
 		refuse("title and claim must be set")
 	}
 	for _, code := range v.Reasons {
-		if !codeForm.MatchString(code) {
+		if !isCode(code) {
 			refuse("reason %q is not an upper-case code", code)
 		}
 	}
-	if v.Mechanism != "" && !codeForm.MatchString(v.Mechanism) {
+	if v.Mechanism != "" && !isCode(v.Mechanism) {
 		refuse("mechanism %q is not an upper-case code", v.Mechanism)
 	}
 	switch v.Outcome {

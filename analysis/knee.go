@@ -1,0 +1,145 @@
+package analysis
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Point is one run of a sweep: its level X (users, GiB, a ratio), what it
+// measured, and the block (repeat) it belongs to.
+type Point struct {
+	X, Y  float64
+	Block int
+}
+
+// KneeMargin is the BIC by which a hinge must beat every smooth curve before
+// it counts as a knee: "very strong" evidence (Kass and Raftery 1995).
+const KneeMargin = 10
+
+// Model is one curve fitted to a sweep.
+type Model struct {
+	Name   string  `json:"name"`   // "flat", "linear", "power", "hinge", "queue"
+	Params int     `json:"params"` // p
+	RSS    float64 `json:"rss"`
+	BIC    float64 `json:"bic"` // n ln(RSS/n) + p ln n
+}
+
+// KneeFit is a sweep's latency curve and its knee. Curves are over x = ln X.
+//
+// The hinge y = a + s1 x + s2 max(0, x - ln k) is the model that decides. Past
+// a queue's knee latency is t0 + c (X - k), which is straight in X and so
+// concave in ln X: the steeper it rises the further left the hinge settles.
+// Queue is the curve without that bias, a second opinion on k.
+type KneeFit struct {
+	N        int      // points
+	Blocks   int      // repeats
+	Models   []Model  // flat, linear, power, hinge
+	Margin   float64  // lowest BIC of flat, linear and power, less the hinge's
+	Best     string   // the name of the lowest-BIC model among Models
+	Found    bool     // Margin > KneeMargin and the slope rises
+	Knee     Estimate // k, in the unit of X
+	Before   Estimate // s1, d ln latency / d ln X below the knee
+	Rise     Estimate // s2, what the knee adds to that slope
+	Queue    QueueFit
+	hinge    hinge
+	replicas []hinge
+	conf     Resampling
+}
+
+// QueueFit is y = ln(t0 + c max(0, X - k)): flat up to the knee, then a queue
+// that each further user lengthens by the same time.
+type QueueFit struct {
+	Model
+	Margin float64  // lowest BIC of flat, linear and power, less this one's
+	Knee   Estimate // k, in the unit of X
+	Growth Estimate // c k / t0: latency at 2k over latency at k, less 1
+}
+
+// FitKnee fits flat, linear, power and hinge curves to points, whose Y is
+// already ln latency, and bootstraps the hinge and the queue curve over blocks
+// (r; the fit itself draws nothing). Models: flat y = a (1 parameter), linear
+// y = ln(a (1 + b X)) (2), power y = a + b x (2), hinge (4).
+//
+// The knee is searched between the second and the second-last distinct X and
+// found exactly: on each segment the best hinge is either two free lines that
+// meet inside it or bends at its end (Hudson 1966, JASA 61, 1097).
+//
+// ErrTooFew: fewer than 5 distinct X, or fewer than 2 blocks, which leaves no
+// interval. ErrInput: X not positive, or X or Y not finite; a run that failed
+// altogether has no ln latency and is for the caller to void.
+func FitKnee(points []Point, r Resampling) (*KneeFit, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := newSweep(points)
+	if err != nil {
+		return nil, err
+	}
+	whole := s.groups(slices.Repeat([]int{1}, s.blocks))
+	f := &KneeFit{N: len(points), Blocks: s.blocks, conf: r}
+	f.hinge = whole.fitHinge()
+	model := func(name string, params int, rss float64) Model {
+		n := float64(f.N)
+		rss = max(rss, n*1e-12) // a millionth: exact data keep a finite logarithm
+		return Model{name, params, rss, n*math.Log(rss/n) + float64(params)*math.Log(n)}
+	}
+	hinged := model("hinge", 4, f.hinge.rss)
+	f.Models = []Model{
+		model("flat", 1, whole.fitFlat()), model("linear", 2, whole.fitLinear()),
+		model("power", 2, whole.fitPower()), hinged,
+	}
+	byBIC := func(a, b Model) int { return cmp.Compare(a.BIC, b.BIC) }
+	smooth := slices.MinFunc(f.Models[:3], byBIC)
+	f.Margin = smooth.BIC - hinged.BIC
+	f.Best = slices.MinFunc(f.Models, byBIC).Name
+	f.Found = f.Margin > KneeMargin && f.hinge.rise > 0
+
+	queue := whole.fitQueue()
+	f.Queue.Model = model("queue", 3, queue.rss)
+	f.Queue.Margin = smooth.BIC - f.Queue.BIC
+	f.bootstrap(s, queue)
+	return f, nil
+}
+
+// bootstrap refits the hinge and the queue curve on resampled blocks.
+func (f *KneeFit) bootstrap(s *sweep, queue queueCurve) {
+	f.replicas = make([]hinge, 0, f.conf.draws())
+	queues := make([]queueCurve, 0, f.conf.draws())
+	f.conf.blockWeights(s.blocks, func(weights []int) {
+		g := s.groups(weights)
+		f.replicas = append(f.replicas, g.fitHinge())
+		queues = append(queues, g.fitQueue())
+	})
+	f.Knee = f.estimate(func(h hinge) float64 { return math.Exp(h.knee) })
+	f.Before = f.estimate(func(h hinge) float64 { return h.before })
+	f.Rise = f.estimate(func(h hinge) float64 { return h.rise })
+	f.Queue.Knee = estimateOf(queue, queues, f.conf, func(c queueCurve) float64 { return c.knee })
+	f.Queue.Growth = estimateOf(queue, queues, f.conf, func(c queueCurve) float64 { return c.growth })
+}
+
+// At is the hinge's ln latency at level X > 0, with the bootstrap interval.
+func (f *KneeFit) At(x float64) Estimate {
+	return f.estimate(func(h hinge) float64 { return h.at(math.Log(x)) })
+}
+
+// RatioAt is the hinge's latency at hiFactor × knee over that at loFactor ×
+// knee, as a ratio, with the bootstrap interval; each draw uses its own knee.
+func (f *KneeFit) RatioAt(hiFactor, loFactor float64) Estimate {
+	return f.estimate(func(h hinge) float64 {
+		return math.Exp(h.at(h.knee+math.Log(hiFactor)) - h.at(h.knee+math.Log(loFactor)))
+	})
+}
+
+func (f *KneeFit) estimate(of func(hinge) float64) Estimate {
+	return estimateOf(f.hinge, f.replicas, f.conf, of)
+}
+
+func estimateOf[T any](whole T, replicas []T, r Resampling, of func(T) float64) Estimate {
+	draws := make([]float64, len(replicas))
+	for i, replica := range replicas {
+		draws[i] = of(replica)
+	}
+	lo, hi := r.interval(draws)
+	return Estimate{of(whole), lo, hi}
+}
