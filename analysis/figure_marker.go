@@ -1,0 +1,91 @@
+package analysis
+
+import (
+	"math"
+
+	"gonum.org/v1/plot/vg"
+)
+
+// markerLayout is a marker whose label has a place in the strip above the
+// panels: row 0 is the lowest.
+type markerLayout struct {
+	FigureMarker
+	text     string
+	inside   bool
+	x        vg.Length // of the line, or the edge it lies beyond
+	from, to vg.Length // of the label
+	row      int
+}
+
+// placeMarkers puts the labels where they touch neither each other nor another
+// marker's line, in as few rows as that takes. It tries every arrangement: with
+// at most six markers those are few.
+func (l *figureLayout) placeMarkers() {
+	for _, m := range l.f.Markers {
+		v := m.At.Value
+		if math.IsNaN(v) || !(l.x.scale.drawable(v)) {
+			continue
+		}
+		p := markerLayout{FigureMarker: m, inside: l.x.holds(v), x: l.x.at(l.x.clamp(v))}
+		p.text = fit(visible(m.Label), faceOf(tickSize, false), (l.right-l.left)/2)
+		switch {
+		case v < l.x.lo:
+			p.text = "← " + p.text
+		case v > l.x.hi:
+			p.text += " →"
+		}
+		l.markers = append(l.markers, p)
+	}
+	best, least := []markerLayout(nil), math.Inf(1)
+	l.arrange(0, 0, &best, &least)
+	l.markers = best
+	for _, m := range l.markers {
+		l.markerRows = max(l.markerRows, m.row+1)
+	}
+}
+
+// arrange tries all places for marker i and those after it.
+func (l *figureLayout) arrange(i int, cost float64, best *[]markerLayout, least *float64) {
+	if cost >= *least {
+		return
+	}
+	if i == len(l.markers) {
+		*least = cost
+		*best = append([]markerLayout(nil), l.markers...)
+		return
+	}
+	m := &l.markers[i]
+	width := faceOf(tickSize, false).Width(m.text)
+	for row := range 3 {
+		for side, from := range []vg.Length{m.x - width/2, m.x + 2, m.x - width - 2} {
+			m.row, m.from, m.to = row, from, from+width
+			own := 10*float64(row) + float64(min(side, 1))
+			if m.from < pageMargin || m.to > l.width-pageMargin {
+				own += 5000
+			}
+			for _, other := range l.markers[:i] {
+				own += 100 * float64(clashes(*m, other))
+			}
+			l.arrange(i+1, cost+own, best, least)
+		}
+	}
+}
+
+// clashes counts overlaps of two labels and of each one's line with the other's
+// label; a line runs up to its own label's row.
+func clashes(a, b markerLayout) int {
+	n := 0
+	if a.row == b.row && a.from < b.to+4 && b.from < a.to+4 {
+		n++
+	}
+	crossed := func(line, label markerLayout) bool {
+		return line.inside && line.row >= label.row && line.x > label.from-1.5 && line.x < label.to+1.5
+	}
+	if crossed(a, b) {
+		n++
+	}
+	if crossed(b, a) {
+		n++
+	}
+	return n
+}
