@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Resampling is how a bootstrap or a Monte Carlo permutation draws. The zero
@@ -54,10 +56,20 @@ const (
 	streamPower
 )
 
-// interval is the percentile interval of bootstrap draws, which it sorts.
-func (r Resampling) interval(draws []float64) (lo, hi float64) {
+// interval is the expanded percentile interval of bootstrap draws over n
+// blocks (Hesterberg 2015, The American Statistician 69, 371): a bootstrap of
+// few blocks is too narrow by sqrt((n-1)/n) and knows no Student t, so the
+// percentiles are taken at Phi(-t sqrt(n/(n-1))) instead of (1-conf)/2: 0.1 %
+// for 5 blocks, 0.6 % for 8, 2.1 % for 50, where 2.5 % was asked. The plain
+// interval of a slope over 5 blocks covers 80 %, this one 90 to 94 %. One
+// block bounds nothing. It sorts draws.
+func (r Resampling) interval(draws []float64, n int) (lo, hi float64) {
+	if n < 2 {
+		return math.Inf(-1), math.Inf(1)
+	}
 	slices.Sort(draws)
-	tail := (1 - r.conf()) / 2
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(n - 1)}.Quantile(0.5 + r.conf()/2)
+	tail := distuv.UnitNormal.CDF(-t * math.Sqrt(float64(n)/float64(n-1)))
 	lo, _ = Quantile(draws, tail)
 	hi, _ = Quantile(draws, 1-tail)
 	return lo, hi
@@ -143,7 +155,7 @@ func BootstrapQuantile(runs [][][]float64, q float64, r Resampling) (Estimate, e
 		}
 		draws[i] = pool.quantile(weights, q)
 	}
-	lo, hi := r.interval(draws)
+	lo, hi := r.interval(draws, len(pool.runs))
 	return Estimate{value, lo, hi}, nil
 }
 

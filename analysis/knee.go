@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -19,10 +20,10 @@ const KneeMargin = 10
 
 // Model is one curve fitted to a sweep.
 type Model struct {
-	Name   string  `json:"name"`   // "flat", "linear", "power", "hinge", "queue"
-	Params int     `json:"params"` // p
-	RSS    float64 `json:"rss"`
-	BIC    float64 `json:"bic"` // n ln(RSS/n) + p ln n
+	Name   string // "flat", "linear", "power", "hinge", "queue"
+	Params int    // p
+	RSS    float64
+	BIC    float64 // n ln(RSS/n) + p ln n
 }
 
 // KneeFit is a sweep's latency curve and its knee. Curves are over x = ln X.
@@ -48,7 +49,8 @@ type KneeFit struct {
 }
 
 // QueueFit is y = ln(t0 + c max(0, X - k)): flat up to the knee, then a queue
-// that each further user lengthens by the same time.
+// that each further user lengthens by the same time. Its latency at f k, f > 1,
+// over any at or below k is 1 + Growth (f - 1), bounds likewise.
 type QueueFit struct {
 	Model
 	Margin float64  // lowest BIC of flat, linear and power, less this one's
@@ -65,9 +67,10 @@ type QueueFit struct {
 // found exactly: on each segment the best hinge is either two free lines that
 // meet inside it or bends at its end (Hudson 1966, JASA 61, 1097).
 //
-// ErrTooFew: fewer than 5 distinct X, or fewer than 2 blocks, which leaves no
-// interval. ErrInput: X not positive, or X or Y not finite; a run that failed
-// altogether has no ln latency and is for the caller to void.
+// A single block gives infinite intervals. ErrTooFew: fewer than 5 distinct X,
+// the least with a line either side and a point to doubt them by. ErrInput: X
+// not positive, or X or Y not finite; a run that failed altogether has no ln
+// latency and is for the caller to void.
 func FitKnee(points []Point, r Resampling) (*KneeFit, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -102,20 +105,35 @@ func FitKnee(points []Point, r Resampling) (*KneeFit, error) {
 	return f, nil
 }
 
-// bootstrap refits the hinge and the queue curve on resampled blocks.
+// bootstrap refits the hinge and the queue curve on resampled blocks. Few
+// blocks have few resamples (126 of 5 blocks), each of which is fitted once.
 func (f *KneeFit) bootstrap(s *sweep, queue queueCurve) {
+	if s.blocks < 2 {
+		f.estimates(queue, nil)
+		return
+	}
 	f.replicas = make([]hinge, 0, f.conf.draws())
 	queues := make([]queueCurve, 0, f.conf.draws())
+	first := map[string]int{} // multiplicities to the draw that had them first
 	f.conf.blockWeights(s.blocks, func(weights []int) {
+		key := fmt.Sprint(weights)
+		if i, seen := first[key]; seen {
+			f.replicas, queues = append(f.replicas, f.replicas[i]), append(queues, queues[i])
+			return
+		}
+		first[key] = len(queues)
 		g := s.groups(weights)
-		f.replicas = append(f.replicas, g.fitHinge())
-		queues = append(queues, g.fitQueue())
+		f.replicas, queues = append(f.replicas, g.fitHinge()), append(queues, g.fitQueue())
 	})
+	f.estimates(queue, queues)
+}
+
+func (f *KneeFit) estimates(queue queueCurve, queues []queueCurve) {
 	f.Knee = f.estimate(func(h hinge) float64 { return math.Exp(h.knee) })
 	f.Before = f.estimate(func(h hinge) float64 { return h.before })
 	f.Rise = f.estimate(func(h hinge) float64 { return h.rise })
-	f.Queue.Knee = estimateOf(queue, queues, f.conf, func(c queueCurve) float64 { return c.knee })
-	f.Queue.Growth = estimateOf(queue, queues, f.conf, func(c queueCurve) float64 { return c.growth })
+	f.Queue.Knee = estimateOf(queue, queues, f.interval, func(c queueCurve) float64 { return c.knee })
+	f.Queue.Growth = estimateOf(queue, queues, f.interval, func(c queueCurve) float64 { return c.growth })
 }
 
 // At is the hinge's ln latency at level X > 0, with the bootstrap interval.
@@ -131,15 +149,47 @@ func (f *KneeFit) RatioAt(hiFactor, loFactor float64) Estimate {
 	})
 }
 
-func (f *KneeFit) estimate(of func(hinge) float64) Estimate {
-	return estimateOf(f.hinge, f.replicas, f.conf, of)
+// Location is the knee of whichever curve has the lower BIC, the hinge or the
+// queue curve, and that curve's name: the better answer to where the knee is.
+// Whether there is one remains for Found to say.
+func (f *KneeFit) Location() (knee Estimate, model string) {
+	if f.Queue.BIC < f.Models[3].BIC {
+		return f.Queue.Knee, f.Queue.Name
+	}
+	return f.Knee, f.Models[3].Name
 }
 
-func estimateOf[T any](whole T, replicas []T, r Resampling, of func(T) float64) Estimate {
+// BlocksNeeded estimates how many blocks would make Margin exceed KneeMargin,
+// if further ones looked like these: the likelihood part of a BIC difference
+// grows with the blocks, its penalty with their logarithm. It is Blocks when
+// the knee is Found, and 0, not computed, when 1,000 would not do or the slope
+// does not rise.
+func (f *KneeFit) BlocksNeeded() int {
+	smooth := slices.MinFunc(f.Models[:3], func(a, b Model) int { return cmp.Compare(a.BIC, b.BIC) })
+	extra := float64(f.Models[3].Params - smooth.Params)
+	gain := f.Margin + extra*math.Log(float64(f.N))
+	for blocks := f.Blocks; blocks <= 1000 && f.hinge.rise > 0; blocks++ {
+		times := float64(blocks) / float64(f.Blocks)
+		if times*gain-extra*math.Log(times*float64(f.N)) > KneeMargin {
+			return blocks
+		}
+	}
+	return 0
+}
+
+func (f *KneeFit) estimate(of func(hinge) float64) Estimate {
+	return estimateOf(f.hinge, f.replicas, f.interval, of)
+}
+
+func (f *KneeFit) interval(draws []float64) (lo, hi float64) {
+	return f.conf.interval(draws, f.Blocks)
+}
+
+func estimateOf[T any](whole T, replicas []T, interval func([]float64) (lo, hi float64), of func(T) float64) Estimate {
 	draws := make([]float64, len(replicas))
 	for i, replica := range replicas {
 		draws[i] = of(replica)
 	}
-	lo, hi := r.interval(draws)
+	lo, hi := interval(draws)
 	return Estimate{of(whole), lo, hi}
 }

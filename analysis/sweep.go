@@ -34,9 +34,8 @@ func newSweep(points []Point) (*sweep, error) {
 	slices.Sort(blocks)
 	blocks = slices.Compact(blocks)
 	s.blocks = len(blocks)
-	if len(s.levels) < 5 || s.blocks < 2 {
-		return nil, fmt.Errorf("analysis: fit knee: %w: %d levels in %d blocks, it needs 5 levels (two either side of the knee) and 2 blocks",
-			ErrTooFew, len(s.levels), s.blocks)
+	if len(s.levels) < 5 {
+		return nil, fmt.Errorf("analysis: fit knee: %w: %d distinct levels, it needs 5", ErrTooFew, len(s.levels))
 	}
 	for range blocks {
 		s.count = append(s.count, make([]float64, len(s.levels)))
@@ -123,7 +122,7 @@ func (g *groups) fitLinear() (rss float64) {
 }
 
 // minimise finds the minimum of f on [lo, hi]: the best of steps+1 grid points,
-// then golden section between its neighbours to 1e-4 of a grid step.
+// then golden section between its neighbours to 1e-3 of a grid step.
 func minimise(lo, hi float64, steps int, f func(float64) float64) (x, fx float64) {
 	step := (hi - lo) / float64(steps)
 	x, fx = lo, math.Inf(1)
@@ -132,7 +131,7 @@ func minimise(lo, hi float64, steps int, f func(float64) float64) (x, fx float64
 			x, fx = at, f(at)
 		}
 	}
-	return golden(max(lo, x-step), min(hi, x+step), 1e-4*step, f)
+	return golden(max(lo, x-step), min(hi, x+step), 1e-3*step, f)
 }
 
 // golden is golden-section search of a function with one minimum in [a, b].
