@@ -85,7 +85,7 @@ type PromptText struct {
 	// Tokens is the length asked for, 0 when unknown (Workload.Prompts).
 	Tokens int
 	// Hash is the FNV-1a 64-bit hash of Text.
-	Hash uint64
+	Hash Hash
 }
 
 func (w Workload) validate(f *faults) {
