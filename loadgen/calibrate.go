@@ -142,8 +142,8 @@ func (c *calibrator) probe(units int) (int, error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return 0, err
 	}
-	b := appendNonce(nil, streamProbe, c.sent, min(NonceWords, units))
-	b = appendText(b, newStream(streamProbe, streamOwn, c.sent), units-NonceWords)
+	b := appendNonce(nil, drawProbe, c.sent, min(NonceWords, units))
+	b = appendText(b, newDraws(drawProbe, drawOwn, c.sent), units-NonceWords)
 	c.sent++
 	n, err := c.send(c.ctx, string(b))
 	switch {

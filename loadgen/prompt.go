@@ -50,14 +50,14 @@ func (w Workload) generated(seed, request, item uint64, calib Calibration) []byt
 	shared := take(int(w.PrefixShare * float64(total)))
 	own := left
 
-	b = appendText(b, newStream(seed, streamCommon, 0), shared)
+	b = appendText(b, newDraws(seed, drawCommon, 0), shared)
 	if w.Nonce.Position == NonceStart {
 		b = appendNonce(b, seed, item, nonce)
-		b = appendText(b, newStream(seed, streamOwn, mix(item)), own)
+		b = appendText(b, newDraws(seed, drawOwn, mix(item)), own)
 	} else {
-		b = appendText(b, newStream(seed, streamOwn, 0), own)
+		b = appendText(b, newDraws(seed, drawOwn, 0), own)
 	}
-	b = appendText(b, newStream(seed, streamSuffix, request), suffix)
+	b = appendText(b, newDraws(seed, drawSuffix, request), suffix)
 	if w.Nonce.Position == NonceEnd {
 		b = appendNonce(b, seed, item, nonce)
 	}
@@ -80,7 +80,7 @@ func (w Workload) given(seed uint64, user, turn int, item uint64) []byte {
 
 // appendText appends n units: words, each after a space unless it is the first
 // of the whole prompt, and full stops.
-func appendText(b []byte, s *stream, n int) []byte {
+func appendText(b []byte, s *draws, n int) []byte {
 	for n > 0 {
 		bits := s.pcg.Uint64()
 		shape := sentences[bits&3]
@@ -125,7 +125,7 @@ func appendWord(b []byte, word string) []byte {
 // items to 64 bits is a bijection and NonceWords words hold all of them, so two
 // items never share a whole nonce.
 func appendNonce(b []byte, seed, item uint64, n int) []byte {
-	v := mix(item ^ mix(seed+streamNonce))
+	v := mix(item ^ mix(seed+drawNonce))
 	spare := mix(v)
 	for range n {
 		b = appendWord(b, nonceWord(v&511))

@@ -12,23 +12,23 @@ import (
 // So the few functions that sampling needs are here, with every product rounded
 // by an explicit float64 conversion, which the language forbids to fuse.
 
-// Streams keep the random choices of one seed apart.
+// What random numbers are drawn for keeps the choices of one seed apart.
 const (
-	streamArrivals = 1 + iota
-	streamThink
-	streamCommon
-	streamOwn
-	streamSuffix
-	streamNonce
-	streamProbe
+	drawArrivals = 1 + iota
+	drawThink
+	drawCommon
+	drawOwn
+	drawSuffix
+	drawNonce
+	drawProbe
 )
 
-// stream is a sequence of random numbers fixed by (seed, stream, item).
-type stream struct{ pcg rand.PCG }
+// draws is a sequence of random numbers fixed by (seed, what for, item).
+type draws struct{ pcg rand.PCG }
 
-func newStream(seed, id, item uint64) *stream {
-	s := &stream{}
-	s.pcg.Seed(mix(seed+mix(id)), mix(item+mix(seed^id)))
+func newDraws(seed, what, item uint64) *draws {
+	s := &draws{}
+	s.pcg.Seed(mix(seed+mix(what)), mix(item+mix(seed^what)))
 	return s
 }
 
@@ -45,15 +45,15 @@ func mix(x uint64) uint64 {
 }
 
 // uniform is in (0,1]: never 0, so its logarithm is finite.
-func (s *stream) uniform() float64 {
+func (s *draws) uniform() float64 {
 	return float64(s.pcg.Uint64()>>11+1) * 0x1p-53
 }
 
 // exponential has mean 1.
-func (s *stream) exponential() float64 { return -ln(s.uniform()) }
+func (s *draws) exponential() float64 { return -ln(s.uniform()) }
 
 // normal is standard, by Marsaglia's polar method (one of its two values).
-func (s *stream) normal() float64 {
+func (s *draws) normal() float64 {
 	for {
 		u := float64(2*s.uniform()) - 1
 		v := float64(2*s.uniform()) - 1
@@ -66,7 +66,7 @@ func (s *stream) normal() float64 {
 
 // gamma has the given shape and scale 1: Marsaglia and Tsang, "A simple method
 // for generating gamma variables", 2000; shapes below 1 by their section 6.
-func (s *stream) gamma(shape float64) float64 {
+func (s *draws) gamma(shape float64) float64 {
 	if shape < 1 {
 		boost := exp(ln(s.uniform()) / shape)
 		return float64(s.gamma(shape+1) * boost)
@@ -156,7 +156,7 @@ func horner(x float64, coeffs ...float64) float64 {
 
 // below is uniform over [0,n) for 0 < n, by Lemire's multiplication; its bias
 // of n/2^64 is nothing here.
-func (s *stream) below(n uint64) uint64 {
+func (s *draws) below(n uint64) uint64 {
 	hi, _ := bits.Mul64(s.pcg.Uint64(), n)
 	return hi
 }

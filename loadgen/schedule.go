@@ -55,7 +55,7 @@ func (p Plan) ThinkTime(user, turn int) time.Duration {
 	case ThinkConstant:
 		return t.Mean
 	case ThinkExponential:
-		s := newStream(p.Seed, streamThink, pair(user, turn))
+		s := newDraws(p.Seed, drawThink, pair(user, turn))
 		return nanos(float64(t.Mean) * s.exponential())
 	}
 	return 0
@@ -69,10 +69,10 @@ func (p Plan) dues() iter.Seq[time.Duration] {
 	case ArrivalsConstant:
 		return countedDues(func(n float64) float64 { return float64(n*1e9) / a.PerSec })
 	case ArrivalsPoisson:
-		s := newStream(p.Seed, streamArrivals, 0)
+		s := newDraws(p.Seed, drawArrivals, 0)
 		return renewalDues(a.PerSec, s.exponential)
 	case ArrivalsGamma:
-		s := newStream(p.Seed, streamArrivals, 0)
+		s := newDraws(p.Seed, drawArrivals, 0)
 		return renewalDues(a.PerSec, func() float64 { return s.gamma(a.Shape) / a.Shape })
 	case ArrivalsRamp:
 		return p.rampDues()
