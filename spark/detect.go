@@ -1,0 +1,150 @@
+package spark
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Flavor names the server program behind an OpenAI-compatible face.
+type Flavor string
+
+// The flavours that Attach tells apart.
+const (
+	FlavorVLLM     Flavor = "vllm"
+	FlavorTRTLLM   Flavor = "trtllm-serve"
+	FlavorSGLang   Flavor = "sglang"
+	FlavorLlamaCPP Flavor = "llama.cpp"
+	FlavorOllama   Flavor = "ollama"
+	FlavorEmulator Flavor = "emulator"
+	FlavorGeneric  Flavor = "generic" // anything else
+)
+
+// How a server's counters are written.
+const (
+	metricsPrometheus = "prometheus"
+	metricsIterations = "trtllm-iterations" // a JSON list that reading drains
+)
+
+// metricsSource is where a server's counters are read, if it has any.
+type metricsSource struct{ path, kind string }
+
+// survey is everything that the optional paths of a server say about it.
+type survey struct {
+	owner      string // owned_by of the model
+	server     string // Server header
+	version    string // /version, or Ollama's /api/version
+	ollama     bool   // answers on Ollama's own path
+	maxModel   *int64 // max_model_len of the model
+	props      []byte // llama.cpp's /props
+	metrics    metricsSource
+	samples    []Sample
+	iterations []iteration
+}
+
+// survey asks the optional paths; one that fails is one fact less.
+func (c *client) survey(ctx context.Context, m modelEntry, header http.Header) survey {
+	s := survey{owner: m.OwnedBy, server: header.Get("Server"), maxModel: m.MaxModelLen}
+	ask := func(path string) ([]byte, bool) {
+		a, err := c.get(ctx, path, 5*time.Second)
+		if err != nil || !a.ok() {
+			return nil, false
+		}
+		if v := a.header.Get("Server"); s.server == "" {
+			s.server = v
+		}
+		return a.body, true
+	}
+	if body, ok := ask("/version"); ok {
+		s.version = versionIn(body)
+	}
+	c.surveyMetrics(ask, &s)
+	flavor, _ := s.classify()
+	switch flavor {
+	case FlavorLlamaCPP:
+		s.props, _ = ask("/props")
+	case FlavorGeneric:
+		if body, ok := ask("/api/version"); ok {
+			s.ollama, s.version = true, versionIn(body)
+		}
+	}
+	return s
+}
+
+// surveyMetrics reads the counters. trtllm-serve has Prometheus text on a path
+// of its own, where it was started to have it, and else a JSON list.
+func (c *client) surveyMetrics(ask func(string) ([]byte, bool), s *survey) {
+	if body, ok := ask("/metrics"); ok {
+		if list, err := parseIterations(body); err == nil {
+			s.iterations, s.metrics = list, metricsSource{"/metrics", metricsIterations}
+		} else if samples, _ := ParseMetrics(body); len(samples) > 0 {
+			s.samples, s.metrics = samples, metricsSource{"/metrics", metricsPrometheus}
+			return
+		}
+	}
+	if body, ok := ask("/prometheus/metrics"); ok {
+		if samples, _ := ParseMetrics(body); s.hasCounters(samples) {
+			s.samples, s.metrics = samples, metricsSource{"/prometheus/metrics", metricsPrometheus}
+		}
+	}
+}
+
+// hasCounters tells whether a page knows the queue: early trtllm-serve builds
+// have only latency histograms there, and then the JSON list says more.
+func (s *survey) hasCounters(samples []Sample) bool {
+	return NewCounters(samples).Running != nil || (s.metrics.kind == "" && len(samples) > 0)
+}
+
+func versionIn(body []byte) string {
+	var v struct {
+		Version string `json:"version"`
+	}
+	if json.Unmarshal(body, &v) != nil {
+		return ""
+	}
+	return v.Version
+}
+
+// classify tells the flavour and by what. Metric names come first: they are
+// the program's own, while owned_by is copied by proxies and imitators; the
+// emulator, which speaks vLLM's names too, goes before vLLM.
+func (s survey) classify() (Flavor, string) {
+	for _, rule := range []struct {
+		flavor Flavor
+		prefix string
+	}{
+		{FlavorEmulator, "spark_emulator_"},
+		{FlavorVLLM, "vllm:"},
+		{FlavorSGLang, "sglang:"},
+		{FlavorTRTLLM, "trtllm_"},
+		{FlavorLlamaCPP, "llamacpp:"},
+	} {
+		for _, sample := range s.samples {
+			if strings.HasPrefix(sample.Name, rule.prefix) {
+				return rule.flavor, "metric " + sample.Name
+			}
+		}
+	}
+	if s.metrics.kind == metricsIterations {
+		return FlavorTRTLLM, "/metrics is a JSON list"
+	}
+	switch s.owner {
+	case "vllm":
+		return FlavorVLLM, "owned_by vllm"
+	case "tensorrt_llm":
+		return FlavorTRTLLM, "owned_by tensorrt_llm"
+	case "sglang":
+		return FlavorSGLang, "owned_by sglang"
+	case "llamacpp":
+		return FlavorLlamaCPP, "owned_by llamacpp"
+	}
+	switch {
+	case s.server == "llama.cpp":
+		return FlavorLlamaCPP, "header Server: llama.cpp"
+	case s.ollama:
+		return FlavorOllama, "/api/version answers"
+	}
+	return FlavorGeneric, "no sign of a known server"
+}
