@@ -92,7 +92,7 @@ func Trace(dues []time.Duration) Arrivals { return Arrivals{Kind: ArrivalsTrace,
 // Closed reports whether users wait for their answers.
 func (a Arrivals) Closed() bool { return a.Kind == ArrivalsClosed }
 
-func (a Arrivals) validate(f *faults) {
+func (a Arrivals) validate(f *faults, window time.Duration) {
 	oneOf(f, "Arrivals.Kind", a.Kind, ArrivalsClosed, ArrivalsConstant, ArrivalsPoisson,
 		ArrivalsGamma, ArrivalsRamp, ArrivalsTrace)
 	switch a.Kind {
@@ -114,6 +114,9 @@ func (a Arrivals) validate(f *faults) {
 	}
 	f.atLeast("Arrivals.Users", a.Users, 0)
 	f.span("Arrivals.StartSpread", a.StartSpread, 0)
+	if a.StartSpread > window {
+		f.add("Arrivals.StartSpread", "%v is longer than Warmup+Measure, %v (shorten it)", a.StartSpread, window)
+	}
 	f.span("Arrivals.Think.Mean", a.Think.Mean, 0)
 	oneOf(f, "Arrivals.Think.Kind", a.Think.Kind, "", ThinkNone, ThinkConstant, ThinkExponential)
 	if !a.Closed() && (a.Think.Mean > 0 || a.StartSpread > 0) {

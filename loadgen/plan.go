@@ -79,7 +79,7 @@ func (p Plan) Validate() error {
 	f.span("SLO.TTFT", p.SLO.TTFT, 0)
 	f.span("SLO.E2E", p.SLO.E2E, 0)
 	f.span("SLO.TPOT", p.SLO.TPOT, 0)
-	p.Arrivals.validate(&f)
+	p.Arrivals.validate(&f, p.Warmup+p.Measure)
 	p.Workload.validate(&f)
 	return f.err()
 }
