@@ -49,11 +49,11 @@ type KneeFit struct {
 }
 
 // QueueFit is y = ln(t0 + c max(0, X - k)): flat up to the knee, then a queue
-// that each further user lengthens by the same time. Its latency at f k, f > 1,
-// over any at or below k is 1 + Growth (f - 1), bounds likewise.
+// that each further user lengthens by the same time.
 type QueueFit struct {
 	Model
 	Margin float64  // lowest BIC of flat, linear and power, less this one's
+	Found  bool     // Margin > KneeMargin
 	Knee   Estimate // k, in the unit of X
 	Growth Estimate // c k / t0: latency at 2k over latency at k, less 1
 }
@@ -80,30 +80,39 @@ func FitKnee(points []Point, r Resampling) (*KneeFit, error) {
 		return nil, err
 	}
 	whole := s.groups(slices.Repeat([]int{1}, s.blocks))
-	f := &KneeFit{N: len(points), Blocks: s.blocks, conf: r}
-	f.hinge = whole.fitHinge()
-	model := func(name string, params int, rss float64) Model {
-		n := float64(f.N)
-		rss = max(rss, n*1e-12) // a millionth: exact data keep a finite logarithm
-		return Model{name, params, rss, n*math.Log(rss/n) + float64(params)*math.Log(n)}
-	}
-	hinged := model("hinge", 4, f.hinge.rss)
-	f.Models = []Model{
-		model("flat", 1, whole.fitFlat()), model("linear", 2, whole.fitLinear()),
-		model("power", 2, whole.fitPower()), hinged,
-	}
-	byBIC := func(a, b Model) int { return cmp.Compare(a.BIC, b.BIC) }
-	smooth := slices.MinFunc(f.Models[:3], byBIC)
-	f.Margin = smooth.BIC - hinged.BIC
-	f.Best = slices.MinFunc(f.Models, byBIC).Name
-	f.Found = f.Margin > KneeMargin && f.hinge.rise > 0
-
+	f := fitCurves(whole, len(points))
+	f.Blocks, f.conf = s.blocks, r
 	queue := whole.fitQueue()
-	f.Queue.Model = model("queue", 3, queue.rss)
-	f.Queue.Margin = smooth.BIC - f.Queue.BIC
+	f.Queue.Model = modelOf("queue", 3, queue.rss, f.N)
+	f.Queue.Margin = f.smooth().BIC - f.Queue.BIC
+	f.Queue.Found = f.Queue.Margin > KneeMargin
 	f.bootstrap(s, queue)
 	return f, nil
 }
+
+// fitCurves fits the four models that decide, without intervals.
+func fitCurves(whole *groups, n int) *KneeFit {
+	f := &KneeFit{N: n, hinge: whole.fitHinge()}
+	f.Models = []Model{
+		modelOf("flat", 1, whole.fitFlat(), n), modelOf("linear", 2, whole.fitLinear(), n),
+		modelOf("power", 2, whole.fitPower(), n), modelOf("hinge", 4, f.hinge.rss, n),
+	}
+	f.Margin = f.smooth().BIC - f.Models[3].BIC
+	f.Best = slices.MinFunc(f.Models, byBIC).Name
+	f.Found = f.Margin > KneeMargin && f.hinge.rise > 0
+	return f
+}
+
+func modelOf(name string, params int, rss float64, points int) Model {
+	n := float64(points)
+	rss = max(rss, n*1e-12) // a millionth: exact data keep a finite logarithm
+	return Model{name, params, rss, n*math.Log(rss/n) + float64(params)*math.Log(n)}
+}
+
+// smooth is the best of the curves without a knee.
+func (f *KneeFit) smooth() Model { return slices.MinFunc(f.Models[:3], byBIC) }
+
+func byBIC(a, b Model) int { return cmp.Compare(a.BIC, b.BIC) }
 
 // bootstrap refits the hinge and the queue curve on resampled blocks. Few
 // blocks have few resamples (126 of 5 blocks), each of which is fitted once.
@@ -149,11 +158,30 @@ func (f *KneeFit) RatioAt(hiFactor, loFactor float64) Estimate {
 	})
 }
 
+// RatioAt is KneeFit.RatioAt of the queue curve, flat below the knee.
+func (q QueueFit) RatioAt(hiFactor, loFactor float64) Estimate {
+	ratio := func(growth float64) float64 {
+		return (1 + growth*max(0, hiFactor-1)) / (1 + growth*max(0, loFactor-1))
+	}
+	e := Estimate{ratio(q.Growth.Value), ratio(max(0, q.Growth.Lo)), ratio(q.Growth.Hi)}
+	if e.Lo > e.Hi { // loFactor above hiFactor: the ratio falls as growth rises
+		e.Lo, e.Hi = e.Hi, e.Lo
+	}
+	return e
+}
+
+// HasKnee reports whether the hinge or the queue curve beats every smooth
+// curve. The hinge alone misses a steep early queue, whose long concave tail
+// it takes for the bend (found 0 % at knee 4 when latency(2k)/latency(k) is
+// 20); neither finds more than 1 % on curves without a knee.
+func (f *KneeFit) HasKnee() bool { return f.Found || f.Queue.Found }
+
 // Location is the knee of whichever curve has the lower BIC, the hinge or the
-// queue curve, and that curve's name: the better answer to where the knee is.
-// Whether there is one remains for Found to say.
+// queue curve, and that curve's name: the better answer to where the knee is,
+// within 20 % over all mixtures of slope and queue tried. Whether there is one
+// remains for HasKnee to say.
 func (f *KneeFit) Location() (knee Estimate, model string) {
-	if f.Queue.BIC < f.Models[3].BIC {
+	if f.Queue.BIC < f.Models[3].BIC || f.hinge.rise <= 0 {
 		return f.Queue.Knee, f.Queue.Name
 	}
 	return f.Knee, f.Models[3].Name
@@ -165,8 +193,7 @@ func (f *KneeFit) Location() (knee Estimate, model string) {
 // the knee is Found, and 0, not computed, when 1,000 would not do or the slope
 // does not rise.
 func (f *KneeFit) BlocksNeeded() int {
-	smooth := slices.MinFunc(f.Models[:3], func(a, b Model) int { return cmp.Compare(a.BIC, b.BIC) })
-	extra := float64(f.Models[3].Params - smooth.Params)
+	extra := float64(f.Models[3].Params - f.smooth().Params)
 	gain := f.Margin + extra*math.Log(float64(f.N))
 	for blocks := f.Blocks; blocks <= 1000 && f.hinge.rise > 0; blocks++ {
 		times := float64(blocks) / float64(f.Blocks)
