@@ -48,6 +48,10 @@ type Target struct {
 	// (stream_options.continuous_usage_stats), where the flavour has them.
 	ContinuousUsage bool `json:"continuous_usage,omitempty"`
 
+	// Calibration makes prompts of exact length for this server and model; see
+	// Calibrate. The zero Calibration takes a word for a token.
+	Calibration Calibration `json:"calibration,omitzero"`
+
 	// APIKey is sent as a bearer token when not empty.
 	APIKey string `json:"-"`
 	// CAFile names PEM certificates to trust beside the system's.
