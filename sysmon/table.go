@@ -27,6 +27,28 @@ type Table struct {
 	index map[string]int // column name -> position
 }
 
+// newTable is an empty table for rows of one sampler.
+func newTable(m Meta) *Table {
+	t := &Table{Meta: m, index: make(map[string]int, len(m.Columns)), data: make([][]float64, len(m.Columns))}
+	for i, c := range m.Columns {
+		t.index[c.Name] = i
+	}
+	return t
+}
+
+// add appends a copy of a row.
+func (t *Table) add(r Row) error {
+	if len(r.Values) != len(t.data) {
+		return fmt.Errorf("%w: row of %d values for %d columns", ErrRecord, len(r.Values), len(t.data))
+	}
+	t.T = append(t.T, r.T)
+	t.Faults = append(t.Faults, r.Faults...)
+	for i, v := range r.Values {
+		t.data[i] = append(t.data[i], v)
+	}
+	return nil
+}
+
 // Limits that keep a damaged file from taking all memory.
 const (
 	maxColumns = 4096
