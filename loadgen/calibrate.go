@@ -137,13 +137,15 @@ type calibrator struct {
 	sent  uint64 // probes so far
 }
 
-// probe sends fresh text of so many units and returns the server's count.
-func (c *calibrator) probe(units int) (int, error) {
+// probe sends so many units of text and returns the server's count. After a
+// fresh nonce, shorter texts of one body are the beginning of longer ones, so
+// their counts grow together.
+func (c *calibrator) probe(body uint64, units int) (int, error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return 0, err
 	}
 	b := appendNonce(nil, drawProbe, c.sent, min(NonceWords, units))
-	b = appendText(b, newDraws(drawProbe, drawOwn, c.sent), units-NonceWords)
+	b = appendText(b, newDraws(drawProbe, drawOwn, body), units-NonceWords)
 	c.sent++
 	n, err := c.send(c.ctx, string(b))
 	switch {
@@ -157,13 +159,13 @@ func (c *calibrator) probe(units int) (int, error) {
 
 // fit takes the affine map from two lengths within the range that is asked for.
 func (c *calibrator) fit(longest int) error {
-	long := min(max(longest, 16), 512)
+	long := min(max(longest, 64), 512)
 	short := long / 4
-	atShort, err := c.probe(short)
+	atShort, err := c.probe(0, short)
 	if err != nil {
 		return err
 	}
-	atLong, err := c.probe(long)
+	atLong, err := c.probe(0, long)
 	if err != nil {
 		return err
 	}
@@ -176,8 +178,8 @@ func (c *calibrator) fit(longest int) error {
 }
 
 // cut reports whether a count grew far less than any tokenizer of words could
-// make it; lengths too close together say nothing.
-func cut(units, tokens int) bool { return units >= 8 && float64(tokens) < 0.1*float64(units) }
+// make it. Lengths too close together say nothing, as their nonces differ.
+func cut(units, tokens int) bool { return units >= 32 && float64(tokens) < 0.1*float64(units) }
 
 // search finds the length of text for one prompt length by the secant through
 // the best two probes, kept inside the bracket that they have shown.
@@ -187,7 +189,7 @@ func (c *calibrator) search(tokens int) error {
 	best := probed{tokens: -1}
 	units := c.found.Units(tokens)
 	for range calibrationTries {
-		n, err := c.probe(units)
+		n, err := c.probe(uint64(tokens), units)
 		if err != nil {
 			return err
 		}
@@ -220,7 +222,7 @@ func (c *calibrator) search(tokens int) error {
 
 // verify counts other text of the length found and records the point.
 func (c *calibrator) verify(tokens, units int) error {
-	n, err := c.probe(units)
+	n, err := c.probe(0, units)
 	if err != nil {
 		return err
 	}
