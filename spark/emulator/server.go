@@ -1,0 +1,282 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spark-harness/harness/internal/clock"
+)
+
+// server is the HTTP side of a running emulator.
+type server struct {
+	cfg     Config
+	info    Info
+	clk     clock.Clock
+	arena   *arena
+	eng     *engine
+	spill   *spill   // nil without a disk tier
+	journal *journal // nil without a truth log
+	ttft    *hist
+	salt    uint64
+	started time.Time
+
+	requests, refused atomic.Int64
+	door              door
+}
+
+// door counts the handlers inside and lets none in once it is shut.
+type door struct {
+	mu     sync.Mutex
+	closed bool
+	inside sync.WaitGroup
+}
+
+func (d *door) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.inside.Add(1)
+	}
+	return !d.closed
+}
+
+func (d *door) leave() { d.inside.Done() }
+
+// shut returns when everybody has left.
+func (d *door) shut() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.inside.Wait()
+}
+
+// Serve runs the server until ctx ends, which is its normal end and gives nil.
+// It calls ready, if not nil, once requests are answered; before that it has
+// written the spill file, which takes seconds unless a kept one is reused.
+// When it returns, every goroutine, descriptor, mapping and, without
+// Config.KeepSpill, the spill file are gone; answers under way are cut.
+//
+// Errors wrap ErrConfig, ErrMemory, ErrNoDisk, ErrNoDirect, ErrSpillBusy or
+// ErrSpace where one of them is the cause.
+func Serve(ctx context.Context, cfg Config, ready func(Info)) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s := &server{cfg: cfg, clk: clock.New(), ttft: newHist(1e-3, 18), started: time.Now()}
+	s.salt = mix(uint64(s.clk.Now()))
+	defer func() { err = errors.Join(err, s.free()) }()
+	if err := s.furnish(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	addr := cfg.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("emulator: listen on %s: %w", addr, err)
+	}
+	if err := s.start(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	s.info = describe(cfg, ln, s.spill)
+	return s.run(ctx, ln, ready)
+}
+
+// furnish takes what free gives back: memory, timer, spill file.
+func (s *server) furnish(ctx context.Context) (err error) {
+	if s.arena, err = newArena(s.cfg.poolBlocks(), s.cfg.BlockBytes()); err != nil {
+		return err
+	}
+	if s.eng, err = newEngine(s.clk, s.cfg, s.arena); err != nil {
+		return err
+	}
+	if s.cfg.SpillBytes > 0 {
+		s.spill, err = openSpill(ctx, s.cfg)
+	}
+	return err
+}
+
+// start makes what its own goroutine of run closes: disk and journal.
+func (s *server) start() (err error) {
+	if s.spill != nil {
+		if s.eng.disk, err = newDisk(s.clk, s.cfg.IODepth, s.spill, s.arena, s.eng.landed); err != nil {
+			return err
+		}
+	}
+	if s.journal, err = newJournal(s.cfg.TruthPath, s.cfg.Epoch); err != nil && s.eng.disk != nil {
+		err = errors.Join(err, s.eng.disk.aio.close())
+	}
+	s.eng.keepLatencies = s.journal != nil
+	return err
+}
+
+func (s *server) free() error {
+	var errs []error
+	if s.spill != nil {
+		errs = append(errs, s.spill.close())
+	}
+	if s.eng != nil {
+		errs = append(errs, s.eng.timer.close())
+	}
+	if s.arena != nil {
+		errs = append(errs, s.arena.close())
+	}
+	return errors.Join(errs...)
+}
+
+func describe(cfg Config, ln net.Listener, sp *spill) Info {
+	i := Info{
+		URL: "http://" + ln.Addr().String(), Model: cfg.Model,
+		MaxContextTokens: cfg.ContextTokens(), MaxSeqs: cfg.MaxSeqs,
+		PoolTokens: cfg.PoolTokens, PoolBytes: cfg.PoolBytes(),
+		BlockTokens: cfg.BlockTokens, BlockBytes: cfg.BlockBytes(), KVBytesPerToken: cfg.KVBytesPerToken,
+		SpillBytes: cfg.SpillBytes, PID: os.Getpid(),
+	}
+	if sp != nil {
+		i.SpillPath, i.SpillReused = sp.path, sp.reused
+	}
+	return i
+}
+
+// run starts the parts, waits for the end, and stops them in the order in
+// which they depend on each other: connections, engine, disk, journal.
+func (s *server) run(ctx context.Context, ln net.Listener, ready func(Info)) error {
+	g, running := errgroup.WithContext(ctx)
+	answering, cut := context.WithCancelCause(running)
+	web := &http.Server{
+		Handler:           s.handler(),
+		BaseContext:       func(net.Listener) context.Context { return answering },
+		ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // libraries do not print
+	}
+	diskDone := make(chan struct{})
+	g.Go(func() error {
+		if err := web.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("emulator: serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(s.eng.run)
+	g.Go(func() error {
+		defer close(diskDone)
+		if s.eng.disk == nil {
+			return nil
+		}
+		return s.eng.disk.run()
+	})
+	if s.journal != nil {
+		g.Go(s.journal.run)
+	}
+	ticking := make(chan struct{})
+	s.journal.put(Truth{Kind: TruthStart, At: s.clk.Now(), Start: &StartTruth{s.cfg, s.info}})
+	g.Go(func() error { defer close(ticking); s.tick(running); return nil })
+	if ready != nil {
+		ready(s.info)
+	}
+	<-running.Done()
+	cut(errStopping)
+	err := web.Close()
+	s.door.shut()
+	<-ticking
+	s.eng.stop(nil)
+	if s.eng.disk != nil {
+		s.eng.disk.close()
+	}
+	<-diskDone
+	s.journal.end(s.clk.Now())
+	return errors.Join(g.Wait(), err)
+}
+
+// tick logs the state once a second.
+func (s *server) tick(ctx context.Context) {
+	if s.journal == nil {
+		return
+	}
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		var now SecondTruth
+		if !s.eng.call(func() { now = s.eng.second() }) {
+			return
+		}
+		s.journal.put(Truth{Kind: TruthSecond, At: s.clk.Now(), Second: &now})
+	}
+}
+
+// handler routes as vLLM does; what is not there answers as FastAPI does.
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/completions", s.generate(false))
+	mux.HandleFunc("POST /v1/chat/completions", s.generate(true))
+	mux.HandleFunc("POST /tokenize", s.tokenize)
+	mux.HandleFunc("GET /v1/models", s.models)
+	mux.HandleFunc("GET /metrics", s.metrics)
+	empty := func(http.ResponseWriter, *http.Request) {}
+	mux.HandleFunc("GET /health", empty)
+	mux.HandleFunc("GET /ping", empty)
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"version": "spark-emulator"})
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusNotFound, map[string]string{"detail": "Not Found"})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.door.enter() {
+			panic(http.ErrAbortHandler) // the connection is being closed
+		}
+		defer s.door.leave()
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (s *server) models(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{
+		"id": s.cfg.Model, "object": "model", "created": s.started.Unix(), "owned_by": "spark-emulator",
+		"root": s.cfg.Model, "parent": nil, "max_model_len": s.cfg.ContextTokens(), "permission": []any{},
+	}}})
+}
+
+func (s *server) tokenize(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Model            any       `json:"model"`
+		Prompt           string    `json:"prompt"`
+		Messages         []message `json:"messages"`
+		AddSpecialTokens any       `json:"add_special_tokens"`
+		ReturnTokenStrs  any       `json:"return_token_strs"`
+	}
+	if e := decode(http.MaxBytesReader(w, r.Body, maxBodyBytes), &req, s.cfg.Strict); e != nil {
+		writeError(w, e)
+		return
+	}
+	toks := tokenize(req.Prompt)
+	if len(req.Messages) > 0 {
+		var e *apiError
+		if toks, e = chatTokens(req.Messages); e != nil {
+			writeError(w, e)
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"count": len(toks), "max_model_len": s.cfg.ContextTokens(), "tokens": toks, "token_strs": nil,
+	})
+}
