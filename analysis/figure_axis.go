@@ -180,7 +180,7 @@ func tokenLabel(v float64) string {
 	for _, unit := range []struct {
 		size float64
 		name string
-	}{{1 << 20, "M"}, {1 << 10, "k"}} {
+	}{{1 << 40, "T"}, {1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "k"}} {
 		if half := v / unit.size * 2; half >= 2 && half == math.Trunc(half) {
 			return numberLabel(half/2) + unit.name
 		}

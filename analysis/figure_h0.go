@@ -18,8 +18,9 @@ type H0Figure struct {
 	Knee       *Estimate // users; nil when none was found
 	UWork      int       // users handed on; 0 when none
 	BatchLimit int       // the server's batch limit in sequences; 0 when unknown
-	USL        *USLCurve // throughput by the universal scalability law; nil for none
-	Fit        func(users float64) (ttftMillis float64)
+	// Fitted curves over users; nil for none.
+	Fit func(users float64) (ttftMillis float64)
+	USL func(users float64) (requestsPerSec float64)
 }
 
 // H0Arm is one concurrency level.
@@ -40,15 +41,6 @@ type H0Repeat struct {
 	TokensPerSec   float64 // output tokens
 }
 
-// USLCurve is X(N) = λN / (1 + σ(N−1) + κN(N−1)) in requests per second
-// (Gunther 1993).
-type USLCurve struct{ Lambda, Sigma, Kappa float64 }
-
-// At is the curve at n users.
-func (c USLCurve) At(n float64) float64 {
-	return c.Lambda * n / (1 + c.Sigma*(n-1) + c.Kappa*n*(n-1))
-}
-
 // FigureH0 lays the queue-knee figure out: TTFT, requests and tokens per second
 // over users, with the knee, U_work and the batch limit marked.
 func FigureH0(h H0Figure) Figure {
@@ -66,7 +58,7 @@ func FigureH0(h H0Figure) Figure {
 	})
 	unnamed(&requests)
 	if h.USL != nil {
-		usl := fitLayer(h.USL.At, arms.span())
+		usl := fitLayer(h.USL, arms.span())
 		usl.Name = "USL"
 		requests.Layers = append(requests.Layers, usl)
 	}
@@ -79,7 +71,7 @@ func FigureH0(h H0Figure) Figure {
 		Title:    "H0 Queue knee: usable concurrency",
 		Subtitle: h.subtitle(),
 		Width:    h.Width,
-		X:        FigureAxis{Label: "concurrent users", Scale: FigureLog2},
+		X:        FigureAxis{Label: "concurrent users", Scale: FigureLog2, Ticks: arms.ticks()},
 		Panels:   []FigurePanel{ttft, requests, tokens},
 		Markers:  h.markers(),
 		Caption:  h.Caption,
@@ -88,7 +80,7 @@ func FigureH0(h H0Figure) Figure {
 
 func (h H0Figure) markers() []FigureMarker {
 	var ms []FigureMarker
-	if h.Knee != nil {
+	if finite(h.Knee) {
 		ms = append(ms, FigureMarker{Label: "knee " + numberLabel(round3(h.Knee.Value)), At: *h.Knee, Color: FigureVermillion})
 	}
 	if h.UWork > 0 {
@@ -102,7 +94,7 @@ func (h H0Figure) markers() []FigureMarker {
 
 func (h H0Figure) subtitle() string {
 	s := visible(h.Verdict)
-	if h.Knee != nil {
+	if finite(h.Knee) {
 		s = joined(s, "knee at "+interval(*h.Knee)+" users")
 	} else {
 		s = joined(s, "no knee found")
@@ -130,6 +122,28 @@ func (arms h0Arms) span() extent {
 	return e
 }
 
+// ticks stand at the arms. Powers of two are labelled, and the rest only where
+// those are few.
+func (arms h0Arms) ticks() []FigureTick {
+	var powers, rest []FigureTick
+	for _, a := range arms {
+		t := FigureTick{At: float64(a.Users), Label: tokenLabel(float64(a.Users))}
+		if powerOfTwo(a.Users) {
+			powers = append(powers, t)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	if few := 5; len(powers) >= few {
+		for i := range rest {
+			rest[i].Label = ""
+		}
+	}
+	return append(powers, rest...)
+}
+
+func powerOfTwo(n int) bool { return n > 0 && n&(n-1) == 0 }
+
 func (a H0Arm) column(of func(H0Repeat) float64) []float64 {
 	values := make([]float64, len(a.Repeats))
 	for i, r := range a.Repeats {
@@ -146,21 +160,17 @@ func (r H0Repeat) tokensPerSec() float64   { return r.TokensPerSec }
 // runsAndMedian are the layers of a sweep: every run as a dot, and the level's
 // estimate as a joined line with its interval.
 func runsAndMedian(n int, level func(i int) (x float64, runs []float64, e Estimate)) []FigureLayer {
-	runs := FigureLayer{Name: "single runs (shifted)", Color: FigureOrange, Glyph: FigureDot, Dodge: 4}
+	runs := FigureLayer{Name: "runs (shifted)", Color: FigureOrange, Glyph: FigureDot, Dodge: 4}
 	median := FigureLayer{Name: "median", Color: FigureBlue, Glyph: FigureDisc, Line: FigureSolid}
 	for i := range n {
 		x, values, e := level(i)
 		for _, v := range values {
 			runs.Points = append(runs.Points, FigurePoint{x, only(v)})
 		}
-		if !(e.Value > 0) {
-			e = only(medianOfPresent(values))
-		}
+		e = orMedian(e, values)
 		if e.Lo < e.Hi {
 			median.Bars = true
 			median.Name = "median, interval"
-		} else {
-			e = only(e.Value)
 		}
 		median.Points = append(median.Points, FigurePoint{x, e})
 	}
@@ -213,6 +223,11 @@ func medianOfPresent(values []float64) float64 {
 	return present[mid-1]/2 + present[mid]/2
 }
 
+// finite reports whether there is an estimate at all.
+func finite(e *Estimate) bool {
+	return e != nil && !math.IsNaN(e.Value) && !math.IsInf(e.Value, 0)
+}
+
 func only(v float64) Estimate    { return Estimate{v, math.NaN(), math.NaN()} }
 func exactly(v float64) Estimate { return Estimate{v, v, v} }
 
@@ -222,6 +237,17 @@ func positive(v float64) float64 {
 		return v
 	}
 	return math.NaN()
+}
+
+// orMedian is e, or the median of values without an interval where e is absent.
+func orMedian(e Estimate, values []float64) Estimate {
+	if !(e.Value > 0) {
+		return only(medianOfPresent(values))
+	}
+	if !(e.Lo < e.Hi) {
+		return only(e.Value)
+	}
+	return e
 }
 
 func orP99(q string) string {

@@ -118,10 +118,10 @@ func (h H2Figure) markers() []FigureMarker {
 		unit = "×"
 	}
 	var ms []FigureMarker
-	if h.PoolFull != nil {
-		ms = append(ms, FigureMarker{Label: "pool full", At: *h.PoolFull, Color: FigureGreen, Line: FigureDashed})
+	if finite(h.PoolFull) {
+		ms = append(ms, FigureMarker{Label: "pool full " + numberLabel(round3(h.PoolFull.Value)) + unit, At: *h.PoolFull, Color: FigureGreen, Line: FigureDashed})
 	}
-	if h.Knee != nil {
+	if finite(h.Knee) {
 		ms = append(ms, FigureMarker{Label: "knee " + numberLabel(round3(h.Knee.Value)) + unit, At: *h.Knee, Color: FigureVermillion})
 	}
 	return ms
@@ -133,7 +133,7 @@ func (h H2Figure) subtitle() string {
 		s = joined(s, "mechanism "+visible(h.Mechanism))
 	}
 	switch {
-	case h.Knee == nil:
+	case !finite(h.Knee):
 		return joined(s, "no knee found")
 	case h.byDemand():
 		return joined(s, "knee at "+interval(*h.Knee)+" × pool")
@@ -162,7 +162,7 @@ func (h H2Figure) sorted() h2Levels {
 		if h.byUsers() {
 			swept = a.Users
 		}
-		l := h2Level{H2Arm: a, x: float64(swept), label: tokenLabel(float64(swept)), power: swept > 0 && swept&(swept-1) == 0}
+		l := h2Level{H2Arm: a, x: float64(swept), label: tokenLabel(float64(swept)), power: powerOfTwo(swept)}
 		if byDemand {
 			l.x, l.sub = a.Demand, demandLabel(a.Demand)
 		}

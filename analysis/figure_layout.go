@@ -188,7 +188,7 @@ func (l *figureLayout) stack() {
 			rows++
 		}
 		y += vg.Length(max(rows, 1)) * labelSize * leading
-		y += 2
+		y += 4
 		if i == 0 {
 			y += vg.Length(l.markerRows) * tickSize * leading
 		}

@@ -13,6 +13,7 @@ type markerLayout struct {
 	text     string
 	inside   bool
 	x        vg.Length // of the line, or the edge it lies beyond
+	width    vg.Length // of the label
 	from, to vg.Length // of the label
 	row      int
 }
@@ -34,6 +35,7 @@ func (l *figureLayout) placeMarkers() {
 		case v > l.x.hi:
 			p.text += " →"
 		}
+		p.width = faceOf(tickSize, false).Width(p.text)
 		l.markers = append(l.markers, p)
 	}
 	best, least := []markerLayout(nil), math.Inf(1)
@@ -55,10 +57,9 @@ func (l *figureLayout) arrange(i int, cost float64, best *[]markerLayout, least 
 		return
 	}
 	m := &l.markers[i]
-	width := faceOf(tickSize, false).Width(m.text)
 	for row := range 3 {
-		for side, from := range []vg.Length{m.x - width/2, m.x + 2, m.x - width - 2} {
-			m.row, m.from, m.to = row, from, from+width
+		for side, from := range []vg.Length{m.x - m.width/2, m.x + 2, m.x - m.width - 2} {
+			m.row, m.from, m.to = row, from, from+m.width
 			own := 10*float64(row) + float64(min(side, 1))
 			if m.from < pageMargin || m.to > l.width-pageMargin {
 				own += 5000

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"image/color"
+	"sort"
 	"strings"
 	"unicode"
 
@@ -151,10 +152,8 @@ func fit(s string, face *font.Face, width vg.Length) string {
 		return s
 	}
 	r := []rune(s)
-	for len(r) > 0 && face.Width(string(r)+"…") > width {
-		r = r[:len(r)-1]
-	}
-	return strings.TrimRight(string(r), " ") + "…"
+	over := sort.Search(len(r), func(n int) bool { return face.Width(string(r[:n])+"…") > width })
+	return strings.TrimRight(string(r[:max(over-1, 0)]), " ") + "…"
 }
 
 // fill breaks s into at most n lines no wider than width, at spaces where it
