@@ -80,7 +80,7 @@ func FigureH0(h H0Figure) Figure {
 
 func (h H0Figure) markers() []FigureMarker {
 	var ms []FigureMarker
-	if finite(h.Knee) {
+	if estimated(h.Knee) {
 		ms = append(ms, FigureMarker{Label: "knee " + numberLabel(round3(h.Knee.Value)), At: *h.Knee, Color: FigureVermillion})
 	}
 	if h.UWork > 0 {
@@ -94,7 +94,7 @@ func (h H0Figure) markers() []FigureMarker {
 
 func (h H0Figure) subtitle() string {
 	s := visible(h.Verdict)
-	if finite(h.Knee) {
+	if estimated(h.Knee) {
 		s = joined(s, "knee at "+interval(*h.Knee)+" users")
 	} else {
 		s = joined(s, "no knee found")
@@ -223,8 +223,8 @@ func medianOfPresent(values []float64) float64 {
 	return present[mid-1]/2 + present[mid]/2
 }
 
-// finite reports whether there is an estimate at all.
-func finite(e *Estimate) bool {
+// estimated reports whether there is an estimate at all.
+func estimated(e *Estimate) bool {
 	return e != nil && !math.IsNaN(e.Value) && !math.IsInf(e.Value, 0)
 }
 

@@ -118,10 +118,10 @@ func (h H2Figure) markers() []FigureMarker {
 		unit = "×"
 	}
 	var ms []FigureMarker
-	if finite(h.PoolFull) {
+	if estimated(h.PoolFull) {
 		ms = append(ms, FigureMarker{Label: "pool full " + numberLabel(round3(h.PoolFull.Value)) + unit, At: *h.PoolFull, Color: FigureGreen, Line: FigureDashed})
 	}
-	if finite(h.Knee) {
+	if estimated(h.Knee) {
 		ms = append(ms, FigureMarker{Label: "knee " + numberLabel(round3(h.Knee.Value)) + unit, At: *h.Knee, Color: FigureVermillion})
 	}
 	return ms
@@ -133,7 +133,7 @@ func (h H2Figure) subtitle() string {
 		s = joined(s, "mechanism "+visible(h.Mechanism))
 	}
 	switch {
-	case !finite(h.Knee):
+	case !estimated(h.Knee):
 		return joined(s, "no knee found")
 	case h.byDemand():
 		return joined(s, "knee at "+interval(*h.Knee)+" × pool")

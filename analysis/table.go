@@ -114,13 +114,13 @@ func (t Table) Text() (string, error) {
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 		if n == 0 {
-			b.WriteString(strings.Repeat("-", total(widths)+2*max(len(widths)-1, 0)) + "\n")
+			b.WriteString(strings.Repeat("-", sumOf(widths)+2*max(len(widths)-1, 0)) + "\n")
 		}
 	}
 	return b.String(), nil
 }
 
-func total(widths []int) int {
+func sumOf(widths []int) int {
 	sum := 0
 	for _, w := range widths {
 		sum += w

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func sample() Table {
+func sampleTable() Table {
 	p := 2.5
 	return Table{Title: "T", Columns: []TableColumn{{"arm", ""}, {"p99 TTFT", "ms"}, {"n", ""}}, Rows: [][]any{
 		{"a,\"b\"\nc", 1234.56789, 12345678}, {"x|y", math.NaN(), nil}, {"<b>\x1b", &p, int64(3)}, {"", (*float64)(nil), math.Inf(1)},
@@ -18,7 +18,7 @@ func sample() Table {
 }
 
 func TestTableCSV(t *testing.T) {
-	b, err := sample().CSV()
+	b, err := sampleTable().CSV()
 	require.NoError(t, err)
 	require.Equal(t, "arm,p99 TTFT (ms),n\r\n\"a,\"\"b\"\"\r\nc\",1234.57,12345678\r\nx|y,,\r\n<b>\x1b,2.5,3\r\n,,inf\r\n", string(b))
 	rows, err := csv.NewReader(strings.NewReader(string(b))).ReadAll()
@@ -27,7 +27,7 @@ func TestTableCSV(t *testing.T) {
 }
 
 func TestTableMarkdown(t *testing.T) {
-	s, err := sample().Markdown()
+	s, err := sampleTable().Markdown()
 	require.NoError(t, err)
 	require.Equal(t, "**T**\n\n| arm | p99 TTFT (ms) | n |\n| --- | ---: | ---: |\n| a,\"b\" c | 1235 | 12345678 |\n| x\\|y | – | – |\n| &lt;b> | 2.5 | 3 |\n| – | – | inf |\n", s)
 }
