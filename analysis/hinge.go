@@ -11,10 +11,10 @@ func (h hinge) at(x float64) float64 {
 	return h.a + h.before*x + h.rise*max(0, x-h.knee)
 }
 
-// fitHinge is the least-squares hinge with its knee between the second and the
-// second-last level, exact after Hudson (1966): for every segment the two free
-// lines through the levels either side, if they meet inside it, and for every
-// level the hinge that bends there.
+// fitHinge is the least-squares hinge with its knee between levels from and
+// to, exact after Hudson (1966): for every segment the two free lines through
+// the levels either side, if they meet inside it, and for every level the
+// hinge that bends there.
 func (g *groups) fitHinge() hinge {
 	best := hinge{rss: math.Inf(1)}
 	try := func(h hinge) {
@@ -31,17 +31,16 @@ func (g *groups) fitHinge() hinge {
 	for i := range g.x {
 		all.add(g.w[i], g.x[i], g.m[i])
 	}
-	last := len(g.x) - 1
-	for i := range last {
+	for i := range g.to + 1 {
 		left.add(g.w[i], g.x[i], g.m[i])
-		if i == 0 {
+		if i < g.from {
 			continue
 		}
 		try(g.bentAt(g.x[i]))
-		right := moments{all.w - left.w, all.x - left.x, all.y - left.y, all.xx - left.xx, all.xy - left.xy}
-		if i+1 == last {
-			break // one level right of the segment: no line
+		if i == g.to {
+			break
 		}
+		right := moments{all.w - left.w, all.x - left.x, all.y - left.y, all.xx - left.xx, all.xy - left.xy}
 		a, s1 := left.line()
 		b, s2 := right.line()
 		if knee := (a - b) / (s2 - s1); g.x[i] <= knee && knee <= g.x[i+1] {
@@ -83,8 +82,8 @@ type queueCurve struct {
 	t0, knee, growth, rss float64
 }
 
-// fitQueue is the least-squares queue curve with its knee between the second
-// and the second-last level. For a knee, growth is searched over its logarithm
+// fitQueue is the least-squares queue curve with its knee between levels from
+// and to. For a knee, growth is searched over its logarithm
 // from 0.01, which no sweep could show, to 1,000; the knee by a grid in ln X,
 // then golden section. t0 is the constant after the logarithm.
 func (g *groups) fitQueue() queueCurve {
@@ -96,7 +95,7 @@ func (g *groups) fitQueue() queueCurve {
 		}
 		return c.rss
 	}
-	minimise(g.x[1], g.x[len(g.x)-2], 24, at)
+	minimise(g.x[g.from], g.x[g.to], 24, at)
 	return best
 }
 

@@ -63,9 +63,11 @@ type QueueFit struct {
 // (r; the fit itself draws nothing). Models: flat y = a (1 parameter), linear
 // y = ln(a (1 + b X)) (2), power y = a + b x (2), hinge (4).
 //
-// The knee is searched between the second and the second-last distinct X and
-// found exactly: on each segment the best hinge is either two free lines that
-// meet inside it or bends at its end (Hudson 1966, JASA 61, 1097).
+// The knee is searched between the second and the second-last distinct X, or
+// further in where X is measured and every run has its own: at least one and a
+// half points per block stay at or beyond it on either side. It is found
+// exactly: on each segment the best hinge is either two free lines that meet
+// inside it or bends at its end (Hudson 1966, JASA 61, 1097).
 //
 // A single block gives infinite intervals. ErrTooFew: fewer than 5 distinct X,
 // the least with a line either side and a point to doubt them by. ErrInput: X

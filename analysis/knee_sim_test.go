@@ -171,3 +171,45 @@ func TestKneeIntervalsCover(t *testing.T) {
 	require.GreaterOrEqual(t, float64(knee)/float64(n), 0.87)
 	require.GreaterOrEqual(t, float64(rise)/float64(n), 0.84)
 }
+
+// H2's X is measured demand, so no two runs share a level. Six contexts by five
+// repeats still show no knee where there is none, and the one there is.
+func TestMeasuredLevels(t *testing.T) {
+	n := trials(t, 200)
+	jittered := func(rng *rand.Rand, curve func(float64) float64) []Point {
+		var points []Point
+		for b := range 5 {
+			for _, level := range []float64{0.25, 0.5, 1, 1.5, 2, 4} {
+				x := level * math.Exp(0.03*rng.NormFloat64())
+				points = append(points, Point{x, curve(x) + 0.15*rng.NormFloat64(), b})
+			}
+		}
+		return points
+	}
+	rng := rand.New(rand.NewPCG(31, 1))
+	for i, curve := range []func(float64) float64{flatCurve, linearCurve(1), powerCurve(0.5)} {
+		found := 0
+		for range n {
+			f, g := judged(t, jittered(rng, curve))
+			require.GreaterOrEqual(t, g.from, 7, "eight of the lowest points stay at or below the knee")
+			if f.Found {
+				found++
+			}
+		}
+		t.Logf("curve %d: false knees %.1f %%", i, 100*float64(found)/float64(n))
+		require.LessOrEqual(t, float64(found)/float64(n), 0.02, "curve %d", i)
+	}
+	found, knees := 0, make([]float64, 0, n)
+	for range n {
+		f, _ := judged(t, jittered(rng, hingeCurve(1, 0.1, 1.5)))
+		knees = append(knees, math.Exp(f.hinge.knee))
+		if f.Found {
+			found++
+		}
+	}
+	slices.Sort(knees)
+	t.Logf("knee at 1: found %.1f %%, median %.2f, 90 %% within [%.2f, %.2f]",
+		100*float64(found)/float64(n), knees[n/2], knees[n/20], knees[n-1-n/20])
+	require.InDelta(t, 1, knees[n/2], 0.05)
+	require.GreaterOrEqual(t, float64(found)/float64(n), 0.9)
+}

@@ -57,6 +57,7 @@ func newSweep(points []Point) (*sweep, error) {
 type groups struct {
 	u, x, w, m []float64 // X, ln X, count, mean of Y
 	within     float64   // sum of squares about the means, which no curve removes
+	from, to   int       // levels between which a knee may lie
 }
 
 func (s *sweep) groups(weights []int) *groups {
@@ -78,7 +79,30 @@ func (s *sweep) groups(weights []int) *groups {
 		g.within += float64(weight) * s.square[b]
 	}
 	g.within = max(0, g.within)
+	g.bracket(1.5 * float64(s.blocks))
 	return g
+}
+
+// bracket sets from and to: the second and the second-last level, or further
+// in until at least need points lie at or beyond either. One and a half points
+// per block make that the second level of a full sweep even if a run is
+// missing, and keep a knee off the two outermost points of a sweep whose X is
+// measured, where every run is a level of its own.
+func (g *groups) bracket(need float64) {
+	last := len(g.w) - 1
+	left, right := 0.0, 0.0
+	g.from, g.to = -1, -1
+	for i := range g.w {
+		if left += g.w[i]; i >= 1 && left >= need && g.from < 0 {
+			g.from = i
+		}
+		if right += g.w[last-i]; i >= 1 && right >= need && g.to < 0 {
+			g.to = last - i
+		}
+	}
+	if g.from < 0 || g.to <= g.from {
+		g.from, g.to = 1, last-1 // too few points to ask for more
+	}
 }
 
 // about is the residual sum of squares about curve plus the best constant,
