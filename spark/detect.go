@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
 // Flavor names the server program behind an OpenAI-compatible face.
@@ -21,6 +23,18 @@ const (
 	FlavorEmulator Flavor = "emulator"
 	FlavorGeneric  Flavor = "generic" // anything else
 )
+
+// Requests is what the flavour does with the fields of a request beyond the
+// published API: trtllm-serve refuses unknown ones, Ollama has no ignore_eos.
+func (f Flavor) Requests() loadgen.Flavor {
+	switch f {
+	case FlavorTRTLLM:
+		return loadgen.FlavorTRTLLM
+	case FlavorVLLM, FlavorSGLang, FlavorEmulator, FlavorLlamaCPP:
+		return loadgen.FlavorVLLM
+	}
+	return loadgen.FlavorGeneric
+}
 
 // How a server's counters are written.
 const (

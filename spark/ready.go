@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
-// Names of the two request forms; the same words as the load generator's.
+// The two request forms that are tried.
 const (
-	dialectCompletions = "openai-completions"
-	dialectChat        = "openai-chat"
+	dialectCompletions = string(loadgen.OpenAICompletions)
+	dialectChat        = string(loadgen.OpenAIChat)
 )
 
 // readyTimeout is the default of Endpoint.ReadyTimeout.

@@ -117,7 +117,7 @@ type Point struct {
 }
 
 // Points turns stored scrapes into counters, one Point each; an error of the
-// sequence ends it. Whatever of a damaged text is readable is used.
+// sequence ends it. See [Scrape.Point].
 func Points(scrapes iter.Seq2[Scrape, error]) iter.Seq2[Point, error] {
 	return func(yield func(Point, error) bool) {
 		for s, err := range scrapes {
@@ -125,14 +125,16 @@ func Points(scrapes iter.Seq2[Scrape, error]) iter.Seq2[Point, error] {
 				yield(Point{}, err)
 				return
 			}
-			if !yield(s.point(), nil) {
+			if !yield(s.Point(), nil) {
 				return
 			}
 		}
 	}
 }
 
-func (s Scrape) point() Point {
+// Point reads the counters out of one scrape. Whatever of a damaged text is
+// readable is used, and Error says what is not.
+func (s Scrape) Point() Point {
 	p := Point{T: s.T, Error: s.Error}
 	if s.Error != "" {
 		return p
