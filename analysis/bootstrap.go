@@ -12,7 +12,8 @@ import (
 
 // Resampling is how a bootstrap or a Monte Carlo permutation draws. The zero
 // value is the default of every estimator: 4,000 draws, seed 0, confidence
-// 0.95. Equal data and equal Resampling give bit-equal results.
+// 0.95. Equal data and equal Resampling give bit-equal results on one
+// architecture; another may round the last digits otherwise.
 type Resampling struct {
 	B    int     // draws; 0 means 4,000
 	Seed uint64  // of PCG
