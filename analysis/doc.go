@@ -3,9 +3,10 @@
 //
 // Its statistics are pure functions over slices: nothing here measures, reads
 // a clock, an environment variable or a flag. Whatever is random takes a seed
-// and draws from PCG (math/rand/v2), so one bundle gives one verdict anywhere, its
-// numbers equal but for the rounding of the architecture. All functions may be called concurrently as long as the caller does
-// not modify their arguments meanwhile; none keeps or modifies an argument.
+// and draws from PCG (math/rand/v2), so one bundle gives one verdict anywhere,
+// its numbers equal but for the rounding of the architecture. All functions
+// may be called concurrently as long as the caller does not modify their
+// arguments meanwhile; none keeps or modifies an argument.
 //
 // Units: latencies enter as the caller's unit and leave in it; effects are
 // natural logarithms of ratios; quantiles, probabilities and confidence levels
