@@ -40,6 +40,7 @@ type CheckLine struct {
 	Points  bool    `json:"points"`  // the limit is in points, not relative
 	Seconds int     `json:"seconds"` // compared
 	Idle    int     `json:"idle"`    // not compared: too few events for a relative difference
+	Unsure  int     `json:"unsure"`  // not compared: the second's edges are not known well enough
 	Within  int     `json:"within"`  // seconds inside the limit
 	Median  float64 `json:"median"`  // of the differences, in the limit's unit
 	Worst   float64 `json:"worst"`   // largest difference, in the limit's unit
@@ -51,6 +52,17 @@ type CheckLine struct {
 // between the two reads is seen by one in this second, by the other in the next.
 const minAgree = 0.95
 
+// A second is compared only if its edges are known: the two reports arrived one
+// second apart to maxJitter, and our ticks around each arrival lie at most
+// maxGap apart. On a machine short of CPU a tool reads late, or its line waits in
+// the pipe, and what is compared then is the scheduler. The rule looks at times
+// alone, never at the values, so it cannot hide a disagreement.
+const (
+	maxJitter = 10 * time.Millisecond
+	maxGap    = 25 * time.Millisecond
+	minSure   = 0.5 // share of seconds that must be sure for a verdict
+)
+
 // ErrDisagree is what CheckReport.Err wraps.
 var ErrDisagree = errors.New("disagrees with the system's tools")
 
@@ -61,13 +73,17 @@ func (l CheckLine) OK() bool {
 	return l.Seconds == 0 || (float64(l.Within) >= minAgree*float64(l.Seconds) && l.Median <= l.Limit/2)
 }
 
-// Err is nil when every line is OK and at least one second of I/O and one of
-// CPU time was compared.
+// Err is nil when every line is OK, each tool had something to compare, and at
+// least half of the seconds were sure.
 func (r CheckReport) Err() error {
 	var errs []error
 	compared := map[string]int{}
 	for _, l := range r.Lines {
 		compared[l.Tool] += l.Seconds
+		if all := l.Seconds + l.Idle + l.Unsure; float64(all-l.Unsure) < minSure*float64(all) {
+			errs = append(errs, fmt.Errorf("sysmon: %w: %s %s: the times of %d of %d seconds are unsure (repeat on a quiet machine)",
+				ErrDisagree, l.Tool, l.Column, l.Unsure, all))
+		}
 		if !l.OK() {
 			errs = append(errs, fmt.Errorf("sysmon: %w: %s %s: %d of %d seconds within %g, worst %.2f",
 				ErrDisagree, l.Tool, l.Column, l.Within, l.Seconds, l.Limit, l.Worst))
@@ -85,7 +101,7 @@ func (r CheckReport) Err() error {
 func (r CheckReport) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "device %s, %v, %d ticks, reads take %v (p99)\n", r.Device, r.Duration, r.Ticks, r.SkewP99)
-	fmt.Fprintf(&b, "%-7s %-9s %12s %8s %8s %8s %6s %8s %5s\n", "tool", "column", "mean", "within", "median", "worst", "limit", "unit", "")
+	fmt.Fprintf(&b, "%-7s %-9s %12s %8s %6s %8s %8s %6s %8s\n", "tool", "column", "mean", "within", "unsure", "median", "worst", "limit", "unit")
 	for _, l := range r.Lines {
 		unit, verdict := "%", "ok"
 		if l.Points {
@@ -96,8 +112,8 @@ func (r CheckReport) Text() string {
 		} else if !l.OK() {
 			verdict = "DIFFERS"
 		}
-		fmt.Fprintf(&b, "%-7s %-9s %12.2f %5d/%-2d %8.3f %8.3f %6.1f %8s %s\n",
-			l.Tool, l.Column, l.Mean, l.Within, l.Seconds, l.Median, l.Worst, l.Limit, unit, verdict)
+		fmt.Fprintf(&b, "%-7s %-9s %12.2f %5d/%-2d %6d %8.3f %8.3f %6.1f %8s %s\n",
+			l.Tool, l.Column, l.Mean, l.Within, l.Seconds, l.Unsure, l.Median, l.Worst, l.Limit, unit, verdict)
 	}
 	return b.String()
 }
@@ -182,6 +198,28 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// resolution is the difference that both numbers can show without disagreeing:
+// the tool prints so many digits, and /proc/stat counts ticks of 10 ms, of which
+// a CPU has 100 a second; the kernel moves the last one between idle and iowait
+// as it looks.
+func (c comparison) resolution(cpus int) float64 {
+	return c.rounding + c.ticks/float64(max(cpus, 1))
+}
+
+// sure reports whether a second's edges are known; see maxJitter.
+func sure(tab *Table, from, to time.Duration) bool {
+	if jitter := (to - from - time.Second).Abs(); jitter > maxJitter {
+		return false
+	}
+	for _, at := range []time.Duration{from, to} {
+		a, b := tab.around(at)
+		if a < 0 || tab.T[b]-tab.T[a] > maxGap {
+			return false
+		}
+	}
+	return true
+}
+
 // compareLine compares one column over the windows between reports. The first
 // report only marks where the first window begins: it covers the time since
 // boot, or since a start that is not known.
@@ -195,6 +233,10 @@ func compareLine(tab *Table, name string, c comparison, reports []report) CheckL
 		if !found {
 			continue
 		}
+		if !sure(tab, from, to) {
+			l.Unsure++
+			continue
+		}
 		events, ok := c.events(tab, from, to)
 		if !ok || events < c.minEvents {
 			l.Idle++
@@ -205,7 +247,7 @@ func compareLine(tab *Table, name string, c comparison, reports []report) CheckL
 			l.Idle++
 			continue
 		}
-		d := max(0, math.Abs(ours-theirs)-c.rounding) // the tool prints so many digits
+		d := max(0, math.Abs(ours-theirs)-c.resolution(tab.Meta.CPUs))
 		if !c.points {
 			d = 100 * d / max(math.Abs(theirs), math.Abs(ours))
 		}

@@ -9,6 +9,7 @@ type comparison struct {
 	limit     float64 // percent, or points
 	points    bool
 	rounding  float64 // half of the tool's last printed digit
+	ticks     float64 // resolution in ticks of 10 ms per second, all CPUs together
 	minEvents float64 // events a window needs for a relative difference to mean anything
 	events    func(t *Table, from, to time.Duration) (float64, bool)
 	ours      func(t *Table, from, to time.Duration) (float64, bool)
@@ -115,7 +116,7 @@ func mpstatColumns() []comparison {
 // shareOf compares a percentage of CPU time.
 func shareOf(column string, rounding float64, fields ...string) comparison {
 	return comparison{
-		column: column, formula: "share of CPU time", limit: cpuLimit, points: true, rounding: rounding,
+		column: column, formula: "share of CPU time", limit: cpuLimit, points: true, rounding: rounding, ticks: 1,
 		events: func(*Table, time.Duration, time.Duration) (float64, bool) { return 1, true },
 		ours: func(t *Table, from, to time.Duration) (sum float64, ok bool) {
 			for _, f := range fields {

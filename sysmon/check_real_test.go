@@ -31,7 +31,7 @@ func TestCheckAgainstTheTools(t *testing.T) {
 	require.NoError(t, err)
 	rep, err := Check(t.Context(), CheckConfig{
 		Device: dev.Name, Duration: d,
-		Load: &CheckLoad{Dir: dir, Readers: 4, Writers: 2, Busy: 1},
+		Load: &CheckLoad{Dir: dir, Readers: 16, Writers: 4, Busy: 1},
 	})
 	require.NoError(t, err)
 	t.Log("\n" + rep.Text())
