@@ -63,6 +63,11 @@ type Config struct {
 	SpillDir string `json:"spill_dir,omitempty"`
 	// IODepth is the most reads and writes in flight. 1 to 256 with SpillBytes.
 	IODepth int `json:"io_depth"`
+	// SpillAfterUses is how many requests must have asked for a block before its
+	// eviction writes it; blocks used less are forgotten and computed again. 1
+	// to 255 with SpillBytes. With 2, prompts that nobody repeats never touch
+	// the disk.
+	SpillAfterUses int `json:"spill_after_uses"`
 	// KeepSpill leaves the spill file for the next server, which then starts
 	// without writing it again.
 	KeepSpill bool `json:"keep_spill,omitempty"`
@@ -100,6 +105,7 @@ func Preset(name string) (Config, error) {
 		BlockTokens:         16,
 		PoolTokens:          647 * 16,
 		IODepth:             8,
+		SpillAfterUses:      2,
 		Seed:                1,
 	}
 	switch name {
@@ -199,6 +205,8 @@ func (c Config) validateSpill() error {
 		return errors.New("spill_dir: empty (name a directory on the disk under test, or set spill_bytes to 0)")
 	case c.IODepth < 1 || c.IODepth > 256:
 		return fmt.Errorf("io_depth %d: want 1 to 256", c.IODepth)
+	case c.SpillAfterUses < 1 || c.SpillAfterUses > 255:
+		return fmt.Errorf("spill_after_uses %d: want 1 to 255", c.SpillAfterUses)
 	case c.BlockTokens >= 1 && c.KVBytesPerToken >= 1 && c.SpillBytes/int64(c.BlockTokens)/c.KVBytesPerToken < 1:
 		return fmt.Errorf("spill_bytes %d: less than one block", c.SpillBytes)
 	case c.SpillBytes > 1<<44:

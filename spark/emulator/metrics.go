@@ -35,11 +35,12 @@ func (e *engine) state() SecondTruth {
 // tiers, and the server's own truth.
 func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	var t SecondTruth
-	var finished, aborted, failed, forgotten, ioErrors int64
+	var finished, aborted, failed, unshared, forgotten, ioErrors int64
 	s.eng.call(func() {
 		t = s.eng.state()
 		finished, aborted, failed = s.eng.sched.finished, s.eng.sched.aborted, s.eng.sched.failed
-		forgotten, ioErrors = s.eng.sched.store.forgotten, s.eng.readErrs+s.eng.sched.store.writeErrors
+		st := s.eng.sched.store
+		unshared, forgotten, ioErrors = st.unshared, st.forgotten, s.eng.readErrs+st.writeErrors
 	})
 	var b strings.Builder
 	model := fmt.Sprintf("model_name=%q,engine=\"0\"", s.cfg.Model)
@@ -72,6 +73,7 @@ func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	put("counter", "spark_emulator_checksum_errors_total", "Blocks that came back corrupt.", model, t.ChecksumErrors)
 	put("counter", "spark_emulator_io_errors_total", "Reads and writes that failed.", model, ioErrors)
 	put("counter", "spark_emulator_evicted_blocks_total", "Blocks that lost their place in the pool.", model, t.EvictedBlocks)
+	put("counter", "spark_emulator_unshared_blocks_total", "Evicted blocks that were used too seldom to be written.", model, unshared)
 	put("counter", "spark_emulator_forgotten_blocks_total", "Evicted blocks that found no room on the disk.", model, forgotten)
 	put("counter", "spark_emulator_aborted_total", "Sequences that nobody waited for any more.", model, aborted)
 	put("counter", "spark_emulator_failed_total", "Sequences that lost a block.", model, failed)

@@ -18,17 +18,24 @@ type op struct {
 // says which I/O that takes. It is a state machine without clock, goroutine or
 // file: the caller performs ops and reports them with done.
 type store struct {
-	pool *pool
-	tier *tier // nil without a disk
-	ops  []op  // to be started, in order
+	pool   *pool
+	tier   *tier // nil without a disk
+	census *census
+	worth  uint8 // uses after which an evicted block is written
+	ops    []op  // to be started, in order
 
-	evicted, forgotten, writeErrors int64 // blocks dropped; of them without a copy
+	evicted     int64 // blocks that left the pool
+	unshared    int64 // of them, without a copy because they were used too seldom
+	forgotten   int64 // of them, without a copy because there was no place
+	writeErrors int64
 }
 
 func newStore(cfg Config) *store {
 	s := &store{pool: newPool(cfg.poolBlocks())}
 	if cfg.SpillBytes > 0 {
 		s.tier = newTier(cfg.spillSlots())
+		s.census = newCensus(4 * (cfg.poolBlocks() + cfg.spillSlots()))
+		s.worth = uint8(cfg.SpillAfterUses)
 	}
 	return s
 }
@@ -49,6 +56,11 @@ func (s *store) acquire(q *seq) bool {
 	found, inPool, idle := s.look(q.hashes[:min(limit, len(q.hashes))])
 	if s.pool.available()-idle < q.need-inPool {
 		return false
+	}
+	if s.tier != nil {
+		for _, h := range q.hashes {
+			s.census.add(h)
+		}
 	}
 	q.blocks = make([]int32, q.need)
 	for i, at := range found {
@@ -107,8 +119,8 @@ func (s *store) await(id int32, q *seq) {
 	}
 }
 
-// makeRoom takes a block for q, writing out what it held if the disk has no
-// copy yet.
+// makeRoom takes a block for q, writing out what it held if that is worth it and
+// the disk has no copy yet.
 func (s *store) makeRoom(q *seq) int32 {
 	id, old, evicted, _ := s.pool.take()
 	if !evicted {
@@ -120,6 +132,10 @@ func (s *store) makeRoom(q *seq) int32 {
 		return id
 	}
 	if _, ok := s.tier.find(old); ok {
+		return id
+	}
+	if s.census.uses(old) < s.worth {
+		s.unshared++
 		return id
 	}
 	to, ok := s.tier.reserve(old)
