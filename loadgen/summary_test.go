@@ -197,7 +197,7 @@ func TestRatesCountWhatHappenedInTheWindow(t *testing.T) {
 	acc := NewAccumulator(p, start)
 	s := newDraws(31, 99, 0)
 	var records []*Record
-	for i := range int64(3000) {
+	for i := range int64(800) {
 		r := streamed(i, time.Duration(float64(40*time.Second)*s.uniform()), 1+int(s.below(30)))
 		if s.below(5) == 0 {
 			r.Outcome = OutcomeReset
