@@ -3,7 +3,9 @@
 package sysmon
 
 import (
+	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -36,4 +38,22 @@ func TestCheckAgainstTheTools(t *testing.T) {
 	require.NoError(t, err)
 	t.Log("\n" + rep.Text())
 	require.NoError(t, rep.Err())
+}
+
+func TestCheckEndsEarlyAndLeavesNothing(t *testing.T) {
+	dir := os.Getenv("SYSMON_CHECK_DIR")
+	if dir == "" {
+		dir = "."
+	}
+	dev, err := DeviceOf(dir, "", "")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	start := time.Now()
+	_, err = Check(ctx, CheckConfig{Device: dev.Name, Load: &CheckLoad{Dir: dir, FileBytes: 16 << 20, Readers: 1, Busy: 1}})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(start), 10*time.Second)
+	left, err := filepath.Glob(filepath.Join(dir, "sysmon-check-*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
