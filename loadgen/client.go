@@ -32,6 +32,7 @@ type client struct {
 
 	life context.Context // over when the client closes
 	end  context.CancelFunc
+	keep *os.File // keeps the kernel stamping; may be nil
 }
 
 // dialFunc makes a connection, as net.Dialer.DialContext does.
@@ -56,6 +57,9 @@ func newClient(ctx context.Context, t Target, w Workload, dial dialFunc) (*clien
 	}
 	c := &client{target: t, epoch: t.Epoch, clk: newKernelClock(), header: t.header(), url: u, parts: parts, want: w.OutputTokens}
 	c.life, c.end = context.WithCancel(ctx)
+	if !t.UserClock {
+		c.keep = keepStamping()
+	}
 	c.transport = &http.Transport{
 		DialContext:         c.dialer(dial),
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -122,6 +126,9 @@ func (c *client) dialer(dial dialFunc) dialFunc {
 func (c *client) close() {
 	c.end()
 	c.transport.CloseIdleConnections()
+	if c.keep != nil {
+		c.keep.Close()
+	}
 }
 
 // ErrUnreachable means that nothing answered at a target's address.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -136,6 +137,7 @@ func (k *kernelConn) recvmsg(fd uintptr) bool {
 		case unix.EAGAIN:
 			return false
 		}
+		joined(fd)
 		return true
 	}
 }
@@ -188,6 +190,27 @@ func (u *userConn) Read(p []byte) (int, error) {
 		u.note(u.clk.Now(), true)
 	}
 	return n, err
+}
+
+// stampDelay is what the kernel may take to begin stamping: it patches its own
+// code, from a work queue (net_enable_timestamp in net/core/dev.c).
+const stampDelay = 20 * time.Millisecond
+
+// keepStamping makes the kernel stamp packets until the file is closed, and
+// waits until it does. Each kernelConn asks for stamps too, but the first
+// responses would come without. The file is nil where there is nobody to ask.
+func keepStamping() *os.File {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	f := os.NewFile(uintptr(fd), "stamping")
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) != nil {
+		f.Close()
+		return nil
+	}
+	time.Sleep(stampDelay)
+	return f
 }
 
 // stampConn wraps a fresh connection with the best stamps it can have.
