@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spark-harness/harness/spark/emulator"
@@ -80,7 +81,8 @@ func runChild(stdin io.Reader, out io.Writer, serve serveFunc) (exit int) {
 		select {
 		case <-done:
 		case <-time.After(childGrace):
-			os.Exit(3)
+			// Cleaning up hangs; a stuck server is worse than its leftovers.
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}()
 	var lost error
