@@ -56,6 +56,12 @@ type QueueFit struct {
 	Found  bool     // Margin > KneeMargin
 	Knee   Estimate // k, in the unit of X
 	Growth Estimate // c k / t0: latency at 2k over latency at k, less 1
+	Base   Estimate // t0, the latency below the knee, in the unit of exp Y
+}
+
+// At is the curve's ln latency at level X, without an interval.
+func (q QueueFit) At(x float64) float64 {
+	return math.Log(q.Base.Value) + math.Log(1+q.Growth.Value*max(0, x/q.Knee.Value-1))
 }
 
 // FitKnee fits flat, linear, power and hinge curves to points, whose Y is
@@ -145,6 +151,7 @@ func (f *KneeFit) estimates(queue queueCurve, queues []queueCurve) {
 	f.Rise = f.estimate(func(h hinge) float64 { return h.rise })
 	f.Queue.Knee = estimateOf(queue, queues, f.interval, func(c queueCurve) float64 { return c.knee })
 	f.Queue.Growth = estimateOf(queue, queues, f.interval, func(c queueCurve) float64 { return c.growth })
+	f.Queue.Base = estimateOf(queue, queues, f.interval, func(c queueCurve) float64 { return c.t0 })
 }
 
 // At is the hinge's ln latency at level X > 0, with the bootstrap interval.

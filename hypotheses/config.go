@@ -12,21 +12,30 @@ import (
 // Config is what the user asked for. The zero value asks for everything by
 // default: the server found on this host, else the embedded emulator.
 type Config struct {
-	Profile     string `json:"profile"`         // "smoke", "quick", "full"; "" picks by target
-	BaselineURL string `json:"baseline_url"`    // "" probes ports 8355 and 8000, else the emulator
-	Model       string `json:"model"`           // model id of a given server, or preset of the emulator; "" takes what there is
-	Results     string `json:"results"`         // directory of run bundles; "" is results/ in the module
-	Dir         string `json:"dir"`             // directory on the disk under test (the server's KV directory, the emulator's spill)
-	Device      string `json:"device"`          // whole-disk name to watch; "" derives it from Dir
-	Emulator    string `json:"emulator"`        // "", "default" or "no-paging"
-	Flavor      string `json:"flavor"`          // request flavour of a given server; "" detects it
-	Users       int    `json:"users"`           // overrides U_work; 0 takes it from calibration.json
-	KVTokens    int    `json:"kv_pool_tokens"`  // KV pool of a server that does not tell; 0 asks the server
-	MaxNumSeqs  int    `json:"max_num_seqs"`    // batch limit of a server that does not tell; 0 asks the server
-	Seed        uint64 `json:"seed"`            // of arm order, prompts and arrivals
-	APIKey      string `json:"-"`               // bearer token; never stored
-	CAFile      string `json:"ca_file"`         // PEM file of a private CA
-	Force       bool   `json:"force,omitempty"` // measure although the build or the machine says no
+	Profile         string `json:"profile"`            // "smoke", "quick", "full"; "" picks by target
+	BaselineURL     string `json:"baseline_url"`       // "" probes ports 8355 and 8000, else the emulator
+	Model           string `json:"model"`              // model id of a given server, or preset of the emulator; "" takes what there is
+	Results         string `json:"results"`            // directory of run bundles; "" is results/ in the module
+	Dir             string `json:"dir"`                // directory on the disk under test (the server's KV directory, the emulator's spill)
+	Device          string `json:"device"`             // whole-disk name to watch; "" derives it from Dir
+	Emulator        string `json:"emulator"`           // "", "default" or "no-paging"
+	Flavor          string `json:"flavor"`             // request flavour of a given server; "" detects it
+	Users           int    `json:"users"`              // overrides U_work; 0 takes it from calibration.json
+	KVTokens        int    `json:"kv_pool_tokens"`     // KV pool of a server that does not tell; 0 asks the server
+	KVBytesPerToken int    `json:"kv_bytes_per_token"` // of a server that does not tell; 0 asks the server
+	MaxNumSeqs      int    `json:"max_num_seqs"`       // batch limit of a server that does not tell; 0 asks the server
+	Seed            uint64 `json:"seed"`               // of arm order, prompts and arrivals
+	APIKey          string `json:"-"`                  // bearer token; never stored
+	CAFile          string `json:"ca_file"`            // PEM file of a private CA
+	Force           bool   `json:"force,omitempty"`    // measure although the build or the machine says no
+}
+
+// control names the planted null of the emulator, "" for none.
+func (c Config) control() string {
+	if c.Emulator == "no-paging" {
+		return c.Emulator
+	}
+	return ""
 }
 
 // Setting is one knob of Config: its environment name and what it means.
@@ -51,6 +60,7 @@ func Settings() []Setting {
 		{"SPARK_FLAVOR", "request flavour of the given server: vllm, trtllm or generic (default: detected)", func(c *Config, v string) error { return oneOf(&c.Flavor, v, "vllm", "trtllm", "generic") }},
 		{"SPARK_USERS", "concurrent users instead of U_work from H0", func(c *Config, v string) error { return atLeastOne(&c.Users, v) }},
 		{"SPARK_KV_TOKENS", "tokens that the server's KV pool holds, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.KVTokens, v) }},
+		{"SPARK_KV_BYTES_PER_TOKEN", "bytes of KV per token, where the server does not tell (Llama 8B fp16: 131072, 70B: 327680; halve for fp8)", func(c *Config, v string) error { return atLeastOne(&c.KVBytesPerToken, v) }},
 		{"SPARK_MAX_NUM_SEQS", "batch limit of the server, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.MaxNumSeqs, v) }},
 		{"SPARK_SEED", "seed of arm order, prompts and arrivals (default 1)", setSeed},
 		{"SPARK_API_KEY", "bearer token for the server; never written anywhere", func(c *Config, v string) error { c.APIKey = v; return nil }},

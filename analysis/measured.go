@@ -1,0 +1,187 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/montanaflynn/stats"
+
+	"github.com/spark-harness/harness/internal/jsonl"
+	"github.com/spark-harness/harness/loadgen"
+	"github.com/spark-harness/harness/sysmon"
+)
+
+// Measured is one arm with what its raw files say: order statistics from its
+// records and rates from its telemetry. NaN is absent.
+type Measured struct {
+	Arm
+
+	// TTFT and E2E are of the good requests due in the measured window, as the
+	// user sees them (from due), ascending, in milliseconds.
+	TTFT, E2E []float64
+	byDue     []timed // the same TTFT with their due times
+	// Cycle is their mean time from due to close, in milliseconds: what a
+	// closed-loop user waits before the next request.
+	Cycle float64
+	// Completed counts the good requests that ended inside the window.
+	Completed int
+
+	PromptTokensMean float64 // of the server's counts
+	OutputTokensMean float64
+	CachedTokensMean float64 // part of the prompt that the server reused
+
+	Telemetry Telemetry
+}
+
+// Telemetry is an arm's telemetry reduced to what judges read. Rates and awaits
+// are over the measured window, ReadBytes over the whole arm between its idle
+// edges. NaN is absent.
+type Telemetry struct {
+	Completeness  float64 // ticks there over ticks due, in [0,1]
+	ReadMBPerSec  float64
+	WriteMBPerSec float64
+	ReadAwaitMs   float64
+	AquSz         float64
+	IOWaitPct     float64
+	CPUBusyCores  float64
+	ReadBytes     float64 // of the watched device, idle edge to idle edge
+	RefaultBytes  float64 // file and anonymous pages that came back, idle edge to idle edge
+	SwapInBytes   float64
+}
+
+// QuantileMs is the TTFT quantile of the arm's good requests; ok is false where
+// its 95 % interval does not exist: such a quantile is withheld.
+func (m *Measured) QuantileMs(q float64) (v float64, ok bool) {
+	if _, ok := QuantileCI(m.TTFT, q, 0.95); !ok {
+		return math.NaN(), false
+	}
+	return Quantile(m.TTFT, q)
+}
+
+// TTFTWindows cuts the TTFT values into consecutive windows by due time, the
+// blocks that BootstrapQuantile resamples inside a run: 10 s, or 1 s where the
+// measured window is shorter than 30 s.
+func (m *Measured) TTFTWindows() [][]float64 {
+	width := 10 * time.Second
+	if m.Summary.Window.Length() < 30*time.Second {
+		width = time.Second
+	}
+	at, values := make([]time.Duration, len(m.byDue)), make([]float64, len(m.byDue))
+	for i, v := range m.byDue {
+		at[i], values[i] = v.due, v.ms
+	}
+	return Windows(at, values, width)
+}
+
+// timed is a latency and when its request was due.
+type timed struct {
+	due time.Duration
+	ms  float64
+}
+
+// ThroughputPerSec is the good requests that ended inside the window per second.
+func (m *Measured) ThroughputPerSec() float64 {
+	return float64(m.Completed) / m.Summary.Window.Length().Seconds()
+}
+
+// row is the part of a record that judging needs; the rest is skipped.
+type row struct {
+	Phase        loadgen.Phase   `json:"phase"`
+	Outcome      loadgen.Outcome `json:"outcome"`
+	Due          int64           `json:"due_ns"`
+	FirstToken   *int64          `json:"first_token_ns"`
+	LastToken    *int64          `json:"last_token_ns"`
+	Close        *int64          `json:"close_ns"`
+	PromptTokens *int            `json:"prompt_tokens"`
+	OutputTokens *int            `json:"output_tokens"`
+	CachedTokens *int            `json:"cached_tokens"`
+}
+
+// measure reads one arm's directory.
+func measure(dir string) (*Measured, error) {
+	m := &Measured{}
+	if err := readJSON(filepath.Join(dir, "arm.json"), &m.Arm); err != nil {
+		return nil, err
+	}
+	if m.Schema > ArmSchema {
+		return nil, fmt.Errorf("analysis: %s: arm schema %d: %w", dir, m.Schema, ErrSchema)
+	}
+	if err := m.readRecords(filepath.Join(dir, "requests.jsonl.zst")); err != nil {
+		return nil, err
+	}
+	table, err := sysmon.ReadTable(filepath.Join(dir, "telemetry.csv.zst"))
+	if err != nil {
+		return nil, fmt.Errorf("analysis: read telemetry: %w", err)
+	}
+	m.Telemetry = reduce(table, m.Summary.Window, m.Idle)
+	return m, nil
+}
+
+func (m *Measured) readRecords(path string) error {
+	var cycle, prompt, output, cached mean
+	w := m.Summary.Window
+	for r, err := range jsonl.Read[row](path) {
+		if err != nil {
+			return fmt.Errorf("analysis: read records: %w", err)
+		}
+		if r.Outcome != loadgen.OutcomeOK {
+			continue
+		}
+		if r.Close != nil && inside(*r.Close, w) {
+			m.Completed++
+		}
+		if r.Phase != loadgen.PhaseMeasure || r.FirstToken == nil || r.LastToken == nil || r.Close == nil {
+			continue
+		}
+		ttft := float64(*r.FirstToken-r.Due) / 1e6
+		m.TTFT = append(m.TTFT, ttft)
+		m.byDue = append(m.byDue, timed{time.Duration(r.Due), ttft})
+		m.E2E = append(m.E2E, float64(*r.LastToken-r.Due)/1e6)
+		cycle.add(float64(*r.Close-r.Due) / 1e6)
+		prompt.addInt(r.PromptTokens)
+		output.addInt(r.OutputTokens)
+		cached.addInt(r.CachedTokens)
+	}
+	slices.Sort(m.TTFT)
+	slices.Sort(m.E2E)
+	m.Cycle, m.PromptTokensMean, m.OutputTokensMean, m.CachedTokensMean = cycle.value(), prompt.value(), output.value(), cached.value()
+	return nil
+}
+
+func inside(ns int64, w loadgen.Window) bool {
+	return time.Duration(ns) >= w.Start && time.Duration(ns) < w.End
+}
+
+// mean is a running mean that is absent, not 0, without data.
+type mean struct {
+	sum float64
+	n   int
+}
+
+func (m *mean) add(v float64) { m.sum += v; m.n++ }
+
+func (m *mean) addInt(p *int) {
+	if p != nil {
+		m.add(float64(*p))
+	}
+}
+
+func (m *mean) value() float64 {
+	if m.n == 0 {
+		return math.NaN()
+	}
+	return m.sum / float64(m.n)
+}
+
+// Median is the middle of values, the mean of the two middle ones of an even
+// number, NaN without any.
+func Median(values []float64) float64 {
+	m, err := stats.Median(values)
+	if err != nil {
+		return math.NaN()
+	}
+	return m
+}

@@ -1,0 +1,88 @@
+package hypotheses
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/spark-harness/harness/loadgen"
+)
+
+// Design is everything that a hypothesis is going to measure: plan.json.
+type Design struct {
+	Hypothesis string  `json:"hypothesis"`
+	Profile    Profile `json:"profile"`
+	Seed       uint64  `json:"seed"`
+	// Notes say where borrowed values came from, such as U_work.
+	Notes []string `json:"notes,omitempty"`
+	Pilot *Pilot   `json:"pilot,omitempty"`
+	Arms  []Arm    `json:"arms"` // in the order of measuring
+}
+
+// Arm is one run of the design: a level of one block.
+type Arm struct {
+	Name          string `json:"name"`
+	Block         int    `json:"block"` // repeat
+	Users         int    `json:"users"`
+	ContextTokens int    `json:"context_tokens"` // prompt length asked for
+
+	// Prime sends each user's first request once, outside the measured window,
+	// so that the arm starts with every user's context known to the server.
+	Prime    bool          `json:"prime,omitempty"`
+	Load     loadgen.Plan  `json:"load"`
+	Estimate time.Duration `json:"estimate_ns"` // expected length, for progress and deadlines
+}
+
+// Pilot is a short look at the server before the design is fixed, from which
+// warm-up and progress are planned. Nothing is judged from it.
+type Pilot struct {
+	Alone     PilotLevel `json:"alone"`
+	Saturated PilotLevel `json:"saturated"`
+}
+
+// PilotLevel is one load of a pilot.
+type PilotLevel struct {
+	Users          int           `json:"users"`
+	CycleMean      time.Duration `json:"cycle_mean_ns"` // due to close
+	RequestsPerSec float64       `json:"requests_per_sec"`
+}
+
+// Cycle estimates how long one request takes with so many users: as alone
+// until the server saturates, then users over its capacity.
+func (p Pilot) Cycle(users int) time.Duration {
+	if p.Saturated.RequestsPerSec <= 0 {
+		return p.Alone.CycleMean
+	}
+	queued := time.Duration(float64(users) / p.Saturated.RequestsPerSec * float64(time.Second))
+	return max(p.Alone.CycleMean, queued)
+}
+
+// Estimate is the expected length of all arms together.
+func (d Design) Estimate() time.Duration {
+	var sum time.Duration
+	for _, a := range d.Arms {
+		sum += a.Estimate
+	}
+	return sum
+}
+
+// shuffle orders the levels of every block anew from the seed: order must not
+// be confounded with warmth or time. Blocks stay in order.
+func shuffle(blocks [][]Arm, seed uint64) []Arm {
+	rng := rand.New(rand.NewPCG(seed, 0x5348554646)) // the second word names the use
+	var arms []Arm
+	for _, b := range blocks {
+		rng.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
+		arms = append(arms, b...)
+	}
+	for i := range arms {
+		arms[i].Name = fmt.Sprintf("%03d-%s", i, arms[i].Name)
+	}
+	return arms
+}
+
+// armSeed gives each arm prompts of its own, so that no arm finds in the
+// server's caches what another one left there.
+func armSeed(seed uint64, block, level int) uint64 {
+	return rand.New(rand.NewPCG(seed, uint64(block)<<32|uint64(level))).Uint64()
+}

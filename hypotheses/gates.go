@@ -1,0 +1,165 @@
+package hypotheses
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spark-harness/harness/analysis"
+)
+
+// Limits that every run must keep to be judged at all; see docs/plan.md.
+const (
+	maxErrorRate     = 0.01 // of an arm's requests
+	maxErrorSpread   = 0.01 // between arms
+	minTelemetry     = 0.99 // of an arm's ticks
+	maxTokensOff     = 0.02 // between asked and counted
+	maxLagOfEndpoint = 0.05 // client's own lag p99 over the endpoint
+	lagFloorMs       = 1.0  // a lag below this is never the client's fault
+)
+
+// gates checks what every run must satisfy. It returns one claim per gate, so
+// that a reader sees by how much each was kept, and the reason codes of those
+// that were not.
+func gates(e *analysis.Experiment) (claims []analysis.Claim, reasons []string) {
+	for _, g := range []struct {
+		code  string
+		check func(*analysis.Experiment) analysis.Claim
+	}{
+		{"ARM_FAILED", noFault},
+		{"ERRORS", errorsFew},
+		{"TOO_FEW_REQUESTS", requestsEnough},
+		{"TELEMETRY_HOLES", telemetryWhole},
+		{"TOKENS_DIFFER", tokensAsAsked},
+		{"CLIENT_BOUND", clientFree},
+		{"NOT_QUIET", machineQuiet},
+	} {
+		c := g.check(e)
+		claims = append(claims, c)
+		if !c.Holds {
+			reasons = append(reasons, g.code)
+		}
+	}
+	return claims, reasons
+}
+
+// worst is the largest of a quantity over arms; NaN counts as the worst.
+func worst(arms []*analysis.Measured, of func(*analysis.Measured) float64) float64 {
+	w := math.Inf(-1)
+	for _, a := range arms {
+		v := of(a)
+		if math.IsNaN(v) {
+			return v
+		}
+		w = max(w, v)
+	}
+	return w
+}
+
+func upTo(text, unit string, value, limit float64) analysis.Claim {
+	return analysis.NewClaim(text, analysis.Estimate{Value: value, Lo: math.NaN(), Hi: math.NaN()}, limit, unit, value <= limit)
+}
+
+func noFault(e *analysis.Experiment) analysis.Claim {
+	n := 0
+	for _, a := range e.Arms {
+		if a.Fault != "" {
+			n++
+		}
+	}
+	return upTo("validity: every arm ran to its end", "arms", float64(n), 0)
+}
+
+func errorRate(a *analysis.Measured) float64 {
+	if a.Summary.Requests.ErrorRate == nil {
+		return math.NaN()
+	}
+	return *a.Summary.Requests.ErrorRate
+}
+
+func errorsFew(e *analysis.Experiment) analysis.Claim {
+	w := worst(e.Arms, errorRate)
+	least := math.Inf(1)
+	for _, a := range e.Arms {
+		least = min(least, errorRate(a))
+	}
+	c := upTo("validity: failed requests of the worst arm", "share", w, maxErrorRate)
+	c.Holds = c.Holds && w-least <= maxErrorSpread
+	return c
+}
+
+func requestsEnough(e *analysis.Experiment) analysis.Claim {
+	need := max(analysis.MinN(e.Plan.Profile.Quantile, 0.95), e.Plan.Profile.MinRequests)
+	least := math.Inf(1)
+	for _, a := range e.Arms {
+		least = min(least, float64(len(a.TTFT)))
+	}
+	return analysis.NewClaim(fmt.Sprintf("validity: good requests of the shortest arm, as %s needs", quantileName(e)),
+		analysis.Estimate{Value: least, Lo: math.NaN(), Hi: math.NaN()}, float64(need), "requests", least >= float64(need))
+}
+
+func telemetryWhole(e *analysis.Experiment) analysis.Claim {
+	missing := worst(e.Arms, func(a *analysis.Measured) float64 { return 1 - a.Telemetry.Completeness })
+	return upTo("validity: telemetry ticks missing in the worst arm", "share", missing, 1-minTelemetry)
+}
+
+// tokensAsAsked compares the server's own counts with what was asked for. A
+// server that counts nothing cannot be checked and fails: its arms may have
+// been sent anything.
+func tokensAsAsked(e *analysis.Experiment) analysis.Claim {
+	off := worst(e.Arms, func(a *analysis.Measured) float64 {
+		in := math.Abs(a.PromptTokensMean/float64(a.ContextTokens) - 1)
+		out := math.Abs(a.OutputTokensMean/float64(a.OutputTokens) - 1)
+		return math.Max(in, out) // NaN stays NaN
+	})
+	return upTo("validity: tokens counted against tokens asked, worst arm", "share", off, maxTokensOff)
+}
+
+func clientFree(e *analysis.Experiment) analysis.Claim {
+	w := worst(e.Arms, func(a *analysis.Measured) float64 {
+		endpoint, ok := analysis.Quantile(a.TTFT, e.Plan.Profile.Quantile)
+		lag := a.Summary.Client.Lag
+		switch {
+		case a.Summary.Client.Dropped > 0:
+			return math.Inf(1)
+		case !ok || lag == nil:
+			return math.NaN()
+		case float64(lag.P99) < lagFloorMs:
+			return 0
+		}
+		return float64(lag.P99) / endpoint
+	})
+	return upTo("validity: the client's own lag p99 over the endpoint, worst arm", "share", w, maxLagOfEndpoint)
+}
+
+func machineQuiet(e *analysis.Experiment) analysis.Claim {
+	n := 0
+	for _, a := range e.Arms {
+		if !a.Quiet.OK {
+			n++
+		}
+	}
+	return upTo("validity: arms that began on a busy machine", "arms", float64(n), 0)
+}
+
+// decide closes a verdict: INVALID when a gate fails, SUPPORTED when every
+// claim holds, REFUTED when the judge showed the effect to be too small, else
+// INCONCLUSIVE with the judge's reasons.
+func decide(v analysis.Verdict, gateClaims []analysis.Claim, gateReasons []string, refuted bool, reasons []string) analysis.Verdict {
+	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds })
+	v.Claims = append(v.Claims, gateClaims...)
+	switch {
+	case len(gateReasons) > 0:
+		v.Outcome, v.Reasons = analysis.Invalid, append(gateReasons, reasons...)
+	case holds && len(reasons) == 0:
+		v.Outcome = analysis.Supported
+	case refuted:
+		v.Outcome, v.Reasons = analysis.Refuted, reasons
+	default:
+		v.Outcome, v.Reasons = analysis.Inconclusive, reasons
+		if len(reasons) == 0 {
+			v.Reasons = []string{"CLAIM_NOT_SHOWN"}
+		}
+	}
+	return v
+}

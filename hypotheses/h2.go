@@ -1,0 +1,126 @@
+package hypotheses
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/loadgen"
+)
+
+const (
+	h2Output = 32 // tokens, fixed: only the context is swept
+	h2Suffix = 16 // tokens of a new question after the kept context
+	// h2Think keeps most sessions idle at any moment; see
+	// docs/decisions/0001-session-nonce.md.
+	h2Think = 150 * time.Millisecond
+
+	defaultUsers = 8 // where neither H0 nor the user says
+)
+
+// h2Contexts is the sweep of the plan up to the server's limit: thin is the
+// least that a knee can be fitted to, quick ends at 4,096 tokens.
+func h2Contexts(p Profile, limit int) []int {
+	all := []int{256, 512, 768, 1024, 1536, 2048, 3072, 4096}
+	switch {
+	case p.Thin:
+		all = []int{256, 512, 1024, 2048, 4096}
+	case p.Name == "full":
+		all = append(all, 8192, 16384, 32768, 65536)
+	}
+	var fit []int
+	for _, c := range all {
+		if c+h2Output <= limit {
+			fit = append(fit, c)
+		}
+	}
+	return fit
+}
+
+// H2 finds the hockey stick: the context at which the users' KV outgrows the
+// server's memory, and what happens to the tail beyond.
+func H2() Hypothesis {
+	h := Hypothesis{
+		ID: "H2", Title: "UMA pressure hockey stick", Preset: "L70B",
+		Claim: "Context × concurrency beyond the memory's headroom pages KV to the disk, and the tail rises sharply.",
+	}
+	h.Measure = func(ctx context.Context, r *Rig) (string, error) { return measureH2(ctx, r) }
+	h.Judge = func(e *analysis.Experiment) Judgement { return h.judgeH2(e) }
+	return h
+}
+
+func measureH2(ctx context.Context, r *Rig) (string, error) {
+	users, note := r.workUsers()
+	limit := math.MaxInt
+	if n := r.target.server.Facts.MaxModelLen; n != nil {
+		limit = int(*n)
+	}
+	contexts := h2Contexts(r.Profile, limit)
+	if len(contexts) < 5 {
+		return "", r.fail(fmt.Errorf("hypotheses: H2 needs at least 5 contexts and the server's limit of %d tokens leaves %d (start it with a longer context)", limit, len(contexts)))
+	}
+	d := Design{Notes: []string{note}}
+	r.Progress.logf("H2: %s", note)
+	var err error
+	if d.Pilot, err = r.pilot(ctx, h2Work(contexts[len(contexts)-1], loadgen.ScopeRequest), 1); err != nil {
+		return "", err
+	}
+	var blocks [][]Arm
+	for b := range r.Profile.Repeats {
+		var block []Arm
+		for _, c := range contexts {
+			block = append(block, h2Arm(r, *d.Pilot, b, users, c))
+		}
+		blocks = append(blocks, block)
+	}
+	d.Arms = shuffle(blocks, r.Config.Seed)
+	return r.Run(ctx, d)
+}
+
+// h2Work is one user's turn: a context of the user's own and a new question.
+func h2Work(context int, scope loadgen.NonceScope) loadgen.Workload {
+	return loadgen.Workload{
+		PromptTokens: context, OutputTokens: h2Output, SuffixTokens: h2Suffix,
+		Nonce: loadgen.Nonce{Position: loadgen.NonceStart, Scope: scope},
+	}
+}
+
+func h2Arm(r *Rig, pilot Pilot, block, users, context int) Arm {
+	a := Arm{
+		Name: fmt.Sprintf("c%d-r%d", context, block), Block: block, Users: users, ContextTokens: context, Prime: true,
+		Load: loadgen.Plan{
+			Arrivals: loadgen.Users(users), Workload: h2Work(context, loadgen.ScopeUser),
+			Seed:   armSeed(r.Config.Seed, block, context),
+			Warmup: r.Profile.Warmup, Measure: r.Profile.Window,
+			MinRequests: r.Profile.MinRequests, MaxMeasure: r.Profile.MaxWindow, Drain: r.Profile.Drain,
+		},
+	}
+	a.Load.Arrivals.Think = loadgen.Think{Kind: loadgen.ThinkExponential, Mean: h2Think}
+	a.Load.Arrivals.StartSpread = h2Think
+	// The pilot computed the longest context alone, uncached. Priming computes
+	// every user's once; a turn on a kept context is a decode and little more.
+	longest := pilot.Alone.CycleMean
+	prime := time.Duration(float64(longest) * float64(users) * float64(context) / float64(len(h2Contexts(r.Profile, math.MaxInt))) / 1024)
+	turn := longest/4 + h2Think
+	a.Estimate = r.overhead() + min(prime, longest*time.Duration(users)) + r.Profile.Warmup +
+		max(r.Profile.Window, turn*time.Duration(r.Profile.MinRequests/users+1)) + turn
+	return a
+}
+
+// workUsers is the usable concurrency and where it came from.
+func (r *Rig) workUsers() (users int, note string) {
+	if r.Config.Users > 0 {
+		return r.Config.Users, fmt.Sprintf("U_work = %d users, given by SPARK_USERS", r.Config.Users)
+	}
+	model := r.target.server.Endpoint.Model
+	h, exact, ok := r.cal.Find(r.platform(), r.serverKind(), model, func(h Handover) bool { return h.UWorkUsers > 0 })
+	switch {
+	case exact:
+		return h.UWorkUsers, fmt.Sprintf("U_work = %d users, from H0 (%s)", h.UWorkUsers, h.UWorkRun)
+	case ok:
+		return h.UWorkUsers, fmt.Sprintf("U_work = %d users, from H0 on %s (%s): %s has no H0 run of its own", h.UWorkUsers, h.Model, h.UWorkRun, model)
+	}
+	return defaultUsers, fmt.Sprintf("U_work = %d users, a default: there is no H0 run for this platform and server (run TestH0 first)", defaultUsers)
+}

@@ -1,0 +1,140 @@
+package hypotheses
+
+import (
+	"math"
+	"slices"
+
+	"github.com/spark-harness/harness/analysis"
+)
+
+// judgeH2 applies the rule of H2; see docs/plan.md.
+func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
+	q := e.Plan.Profile.Quantile
+	pool, known := kvPoolTokens(e)
+	levels := analysis.Levels(e.Arms, func(a *analysis.Measured) float64 { return float64(a.ContextTokens) })
+	demand := func(l analysis.Level) float64 {
+		return l.Median(demandTokens) / pool
+	}
+	if known {
+		for i := range levels {
+			levels[i].X = demand(levels[i])
+		}
+	}
+	points, blocks := kneePoints(levels, q)
+	v := h.verdict(e, blocks)
+	gateClaims, gateReasons := gates(e)
+	fit, err := analysis.FitKnee(points, analysis.Resampling{Seed: e.Plan.Seed})
+	if err != nil {
+		v.Outcome, v.Reasons = analysis.Invalid, append(gateReasons, "NO_FIT")
+		v.Claims = append(gateClaims, analysis.NewClaim("a knee can be fitted: "+err.Error(), absent(), math.NaN(), "", false))
+		return Judgement{Verdict: v}
+	}
+	knee, curve := fit.Location()
+	paging := pagingOf(levels, pool, knee.Value, kvBytesPerToken(e), known)
+	v.Claims = append([]analysis.Claim{
+		kneeClaim(fit, curve),
+		h2Rise(fit),
+		h2Ratio(fit, curve),
+		h2PoolFull(levels, knee, known),
+	}, paging.claims()...)
+	if fit.HasKnee() {
+		v.Mechanism = paging.mechanism()
+	}
+	reasons, refuted := h2Reasons(fit, levels, paging, known, q)
+	v = decide(v, gateClaims, gateReasons, refuted, reasons)
+	j := h.reportH2(e, v, levels, fit, known)
+	if fit.HasKnee() && len(gateReasons) == 0 {
+		for _, l := range levels {
+			if l.X > knee.Value {
+				j.Handover = Handover{CkTokens: l.Arms[0].ContextTokens}
+				break
+			}
+		}
+	}
+	return j
+}
+
+// kvPoolTokens is the size of the server's KV pool: by the user, else by the
+// server itself.
+func kvPoolTokens(e *analysis.Experiment) (tokens float64, known bool) {
+	if n := e.Manifest.Facts.KVPoolTokens; n != nil && *n > 0 {
+		return float64(*n), true
+	}
+	return 1, false
+}
+
+// kvBytesPerToken is what one token takes in the pool; NaN where nobody tells.
+func kvBytesPerToken(e *analysis.Experiment) float64 {
+	if n := e.Manifest.Facts.KVBytesPerToken; n != nil && *n > 0 {
+		return float64(*n)
+	}
+	return math.NaN()
+}
+
+// demandTokens is the KV that all users' sessions need together, by the
+// server's own count of tokens.
+func demandTokens(a *analysis.Measured) float64 {
+	return float64(a.Users) * (a.PromptTokensMean + a.OutputTokensMean)
+}
+
+func h2Rise(fit *analysis.KneeFit) analysis.Claim {
+	return analysis.NewClaim("the slope of ln TTFT over ln demand rises at the knee by (lower bound)", fit.Rise, 0.3, "", fit.Rise.Lo > 0.3)
+}
+
+func h2Ratio(fit *analysis.KneeFit, curve string) analysis.Claim {
+	ratio := fit.RatioAt(1.5, 0.75)
+	if curve == "queue" {
+		ratio = fit.Queue.RatioAt(1.5, 0.75)
+	}
+	return analysis.NewClaim("TTFT at 1.5 × knee over that at 0.75 × knee (lower bound)", ratio, 1.5, "ratio", ratio.Lo >= 1.5)
+}
+
+// h2PoolFull: the knee is where the pool is predicted to be full, x = 1. A
+// sweep cannot place a knee more finely than between two of its own levels, so
+// the interval is widened to the levels around it.
+func h2PoolFull(levels []analysis.Level, knee analysis.Estimate, known bool) analysis.Claim {
+	c := analysis.Claim{Text: "the knee's interval, no finer than the sweep's grid, contains the point where the pool is full", Unit: "demand/pool"}
+	if !known {
+		c.Text += " (the server does not tell its pool; set SPARK_KV_TOKENS)"
+		return c
+	}
+	lo, hi := knee.Lo, knee.Hi
+	for _, l := range levels {
+		if l.X <= knee.Lo {
+			lo = l.X
+		}
+	}
+	for _, l := range slices.Backward(levels) {
+		if l.X >= knee.Hi {
+			hi = l.X
+		}
+	}
+	c.Value, c.Lo, c.Hi, c.Limit = analysis.Num(knee.Value), analysis.Num(lo), analysis.Num(hi), analysis.Num(1)
+	c.Holds = lo <= 1 && 1 <= hi
+	return c
+}
+
+// h2Reasons names what stands against the hypothesis, and whether the data show
+// that there is no rise at all.
+func h2Reasons(fit *analysis.KneeFit, levels []analysis.Level, p paging, known bool, q float64) (reasons []string, refuted bool) {
+	if !known {
+		reasons = append(reasons, "POOL_UNKNOWN")
+	}
+	if fit.HasKnee() {
+		if !p.real() {
+			reasons = append(reasons, "MEMORY_KNEE_NO_PAGING")
+		}
+		return reasons, false
+	}
+	if known && levels[len(levels)-1].X < 1 {
+		// Everything fitted: the sweep never reached the condition it is about.
+		return append(reasons, "NEVER_FULL"), false
+	}
+	d, err := lnRatios(levels[0], levels[len(levels)-1], q)
+	if err == nil {
+		if flat, _, err := analysis.Equivalent(d, analysis.SESOI(0), 0.05); err == nil && flat {
+			return append(reasons, "FLAT"), true
+		}
+	}
+	return append(reasons, "NO_KNEE"), false
+}

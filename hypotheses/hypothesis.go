@@ -1,0 +1,56 @@
+package hypotheses
+
+import (
+	"context"
+
+	"github.com/spark-harness/harness/analysis"
+)
+
+// Hypothesis is one row of the test plan as code.
+type Hypothesis struct {
+	ID    string // "H0"
+	Title string
+	Claim string // in one sentence
+	// Preset is the emulator's model where nothing else is asked for.
+	Preset string
+	// Measure makes the design and lets the rig run it; it returns the run's
+	// directory.
+	Measure func(ctx context.Context, r *Rig) (dir string, err error)
+	// Judge is a pure function of the run.
+	Judge func(e *analysis.Experiment) Judgement
+}
+
+// Judgement is all that a judge derives from a run.
+type Judgement struct {
+	Verdict analysis.Verdict
+	// Handover is what later hypotheses take from this one; zero for nothing.
+	Handover Handover
+	Figure   analysis.Figure
+	Table    analysis.Table
+	Bench    analysis.Bench
+}
+
+// All is the plan in order.
+func All() []Hypothesis { return []Hypothesis{H0(), H2()} }
+
+// ByID finds a hypothesis of the plan.
+func ByID(id string) (Hypothesis, bool) {
+	for _, h := range All() {
+		if h.ID == id {
+			return h, true
+		}
+	}
+	return Hypothesis{}, false
+}
+
+// verdict is h's verdict on e before any claim.
+func (h Hypothesis) verdict(e *analysis.Experiment, blocks int) analysis.Verdict {
+	return analysis.Verdict{
+		Hypothesis: h.ID, Title: h.Title, Claim: h.Claim, Target: e.Target(),
+		Quantile: quantileName(e), Power: analysis.Power{Blocks: blocks},
+	}
+}
+
+func quantileName(e *analysis.Experiment) string {
+	return Profile{Quantile: e.Plan.Profile.Quantile}.QuantileName()
+}

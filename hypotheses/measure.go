@@ -1,0 +1,193 @@
+package hypotheses
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/internal/bundle"
+	"github.com/spark-harness/harness/loadgen"
+)
+
+// idleEdge is how long the server must have been idle before and after an arm,
+// two telemetry ticks, so that counters at the edges have nothing in flight.
+const idleEdge = 250 * time.Millisecond
+
+// Run measures every arm of the design, commits the run and returns its
+// directory. When ctx ends or a part fails, the run directory keeps what was
+// measured and says why it ended; nothing else is left behind.
+func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.abandon(err))
+		}
+	}()
+	d.Hypothesis, d.Profile, d.Seed = r.hypothesis, r.Profile, r.Config.Seed
+	if err := r.fits(d); err != nil {
+		return "", err
+	}
+	if err := r.calibratePrompts(ctx, d); err != nil {
+		return "", err
+	}
+	if err := errors.Join(r.run.WriteJSON("plan.json", d), r.run.WriteJSON("manifest.json", r.man)); err != nil {
+		return "", err
+	}
+	start := time.Now()
+	var planned time.Duration
+	for i, arm := range d.Arms {
+		r.tick(d, i, start, planned)
+		if err := r.measureArm(ctx, arm); err != nil {
+			return "", fmt.Errorf("hypotheses: arm %s: %w", arm.Name, err)
+		}
+		planned += arm.Estimate
+	}
+	// The server's own log is whole only once the server is gone.
+	if err := r.target.close(); err != nil {
+		return "", err
+	}
+	dir, err = r.run.Commit()
+	if err != nil {
+		return "", err
+	}
+	r.Progress.livef("")
+	return dir, r.lock.Release()
+}
+
+// tick shows where the run is. The estimate of the rest is the plan's, scaled
+// by how the arms so far kept to theirs.
+func (r *Rig) tick(d Design, i int, start time.Time, planned time.Duration) {
+	left := d.Estimate() - planned
+	if planned > 0 {
+		left = time.Duration(float64(left) * float64(time.Since(start)) / float64(planned))
+	}
+	r.Progress.livef("%s  arm %d of %d  %s  %s left", d.Hypothesis, i+1, len(d.Arms), d.Arms[i].Name, brief(left))
+}
+
+// fits refuses a design that the deadline cannot hold, and says how long it
+// will take.
+func (r *Rig) fits(d Design) error {
+	need := d.Estimate()
+	r.Progress.logf("%s: %d arms in %d blocks, about %s (%s profile, endpoint %s)", d.Hypothesis, len(d.Arms), r.Profile.Repeats, brief(need), r.Profile.Name, r.Profile.QuantileName())
+	if r.Deadline.IsZero() {
+		return nil
+	}
+	// A tenth more, and time to judge and to end everything.
+	need += need/10 + 20*time.Second
+	if left := time.Until(r.Deadline); left < need {
+		return fmt.Errorf("hypotheses: %s needs about %s and the deadline leaves %s: %w (run go test with -timeout %s or more)",
+			d.Hypothesis, brief(need), brief(left), ErrDeadline, (need + need/2).Round(time.Minute))
+	}
+	return nil
+}
+
+func (r *Rig) measureArm(ctx context.Context, arm Arm) error {
+	dir, err := r.run.Arm(arm.Name)
+	if err != nil {
+		return err
+	}
+	out := analysis.Arm{
+		Schema: analysis.ArmSchema, Name: arm.Name, Block: arm.Block, Users: arm.Users,
+		ContextTokens: arm.ContextTokens, OutputTokens: arm.Load.Workload.OutputTokens, Load: arm.Load,
+	}
+	if out.Quiet, err = r.settle(ctx); err != nil {
+		return err
+	}
+	beside, err := r.startBeside(ctx, dir)
+	if err != nil {
+		return err
+	}
+	loadErr := r.loadArm(ctx, dir, arm, &out)
+	counters, err := beside.stop()
+	if err := errors.Join(loadErr, err); err != nil {
+		return err
+	}
+	out.Server = counters
+	return bundle.WriteJSON(filepath.Join(dir, "arm.json"), out)
+}
+
+// loadArm primes and loads the server between two idle edges, and writes the
+// records.
+func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Arm) error {
+	if err := pause(ctx, idleEdge); err != nil {
+		return err
+	}
+	out.Idle.Start = r.clk.Now() - r.epoch
+	if arm.Prime {
+		if err := r.prime(ctx, arm); err != nil {
+			return err
+		}
+	}
+	records, err := loadgen.NewRecordWriter(filepath.Join(dir, "requests.jsonl.zst"))
+	if err != nil {
+		return err
+	}
+	ttft := &loadgen.Hist{}
+	sum, runErr := loadgen.Run(ctx, r.load(), arm.Load, func(rec *loadgen.Record) error {
+		if d, ok := rec.FirstToken.Sub(rec.Due); ok && rec.Phase == loadgen.PhaseMeasure && rec.Outcome == loadgen.OutcomeOK {
+			ttft.Record(d)
+		}
+		return records.Write(rec)
+	})
+	if err := errors.Join(runErr, records.Close()); err != nil {
+		return err
+	}
+	if err := r.awaitIdle(ctx); err != nil {
+		return err
+	}
+	out.Summary = sum
+	out.Idle.End = r.clk.Now() - r.epoch
+	return writeHist(filepath.Join(dir, "latency.hlog"), r.man.Started, sum.Window, ttft)
+}
+
+// prime sends every user's first request once, so that the server has computed
+// and kept every user's context before anything is measured.
+func (r *Rig) prime(ctx context.Context, arm Arm) error {
+	plan := arm.Load
+	plan.Arrivals = loadgen.Trace(make([]time.Duration, arm.Users))
+	plan.Arrivals.Users = arm.Users
+	plan.Warmup, plan.Measure, plan.MinRequests, plan.MaxMeasure = 0, time.Millisecond, 0, 0
+	plan.Drain = max(r.Profile.Drain, 10*time.Minute)
+	sum, err := loadgen.Run(ctx, r.load(), plan, func(*loadgen.Record) error { return nil })
+	if err != nil {
+		return fmt.Errorf("prime %d users: %w", arm.Users, err)
+	}
+	if sum.Requests.OK != int64(arm.Users) {
+		return fmt.Errorf("prime %d users: %d succeeded: %v", arm.Users, sum.Requests.OK, sum.Requests.Outcomes)
+	}
+	return nil
+}
+
+// calibratePrompts makes sure that every length of the design has been searched
+// on this server, reusing what an earlier run found.
+func (r *Rig) calibratePrompts(ctx context.Context, d Design) error {
+	var lengths []int
+	for _, a := range d.Arms {
+		lengths = append(lengths, a.ContextTokens)
+	}
+	return r.calibrate(ctx, lengths)
+}
+
+func writeHist(path string, wall time.Time, w loadgen.Window, h *loadgen.Hist) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("hypotheses: %w", err)
+	}
+	err = loadgen.WriteLog(f, wall, loadgen.LogEntry{Tag: "ttft", Start: w.Start, Length: w.Length(), Hist: h})
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// pause waits unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,77 @@
+package hypotheses
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Progress receives what a person wants to see while a measurement goes on.
+// Both functions may be nil; they are called from one goroutine at a time.
+type Progress struct {
+	Log  func(line string) // a line worth keeping
+	Live func(line string) // the state now, replacing the last one
+}
+
+func (p Progress) logf(format string, args ...any) {
+	if p.Log != nil {
+		p.Log(fmt.Sprintf(format, args...))
+	}
+}
+
+func (p Progress) livef(format string, args ...any) {
+	if p.Live != nil {
+		p.Live(fmt.Sprintf(format, args...))
+	}
+}
+
+// LiveLine draws a state line on a terminal, over the one before it. The zero
+// LiveLine draws nothing.
+type LiveLine struct {
+	W     io.Writer
+	Width int // columns; 0 means 80
+}
+
+// Show replaces the line.
+func (l LiveLine) Show(line string) {
+	if l.W == nil {
+		return
+	}
+	width := l.Width
+	if width == 0 {
+		width = 80
+	}
+	line = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f { // a model name must not move the cursor
+			return ' '
+		}
+		return r
+	}, line)
+	for utf8.RuneCountInString(line) > width-1 {
+		_, size := utf8.DecodeLastRuneInString(line)
+		line = line[:len(line)-size]
+	}
+	// Carriage return, text, erase to the end of the line. A terminal that went
+	// away must not end a measurement, so the error is dropped.
+	_, _ = fmt.Fprintf(l.W, "\r%s\x1b[K", line)
+}
+
+// Clear removes the line.
+func (l LiveLine) Clear() {
+	if l.W != nil {
+		_, _ = fmt.Fprint(l.W, "\r\x1b[K")
+	}
+}
+
+// brief is a duration for people: 4m10s, 12s, 0.3s.
+func brief(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= 10*time.Second:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	}
+	return fmt.Sprintf("%.1fs", d.Seconds())
+}

@@ -1,0 +1,270 @@
+package hypotheses
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spark-harness/harness/internal/buildtags"
+	"github.com/spark-harness/harness/internal/bundle"
+	"github.com/spark-harness/harness/internal/clock"
+	"github.com/spark-harness/harness/loadgen"
+	"github.com/spark-harness/harness/spark"
+	"github.com/spark-harness/harness/sysmon"
+)
+
+// Conditions under which nothing is measured.
+var (
+	// ErrUnfitBuild means that this binary's timings would be worthless.
+	ErrUnfitBuild = errors.New("built with the race detector (run without -race, or set SPARK_FORCE=1 to exercise the path)")
+	// ErrDeadline means that the measurement does not fit before the deadline.
+	ErrDeadline = errors.New("deadline too near")
+)
+
+// Rig is a machine made ready for one run: lock held, run directory open,
+// server up. It measures one Design. It is for one goroutine.
+type Rig struct {
+	Config   Config
+	Profile  Profile
+	Progress Progress
+	Deadline time.Time // zero: none
+
+	hypothesis string
+	results    string // absolute
+	dir        string // on the disk under test, absolute
+	device     string // watched disk, "" for none
+	clk        clock.Clock
+	epoch      time.Duration
+	lock       *spark.Lock
+	run        *bundle.Run
+	target     *target
+	man        spark.Manifest
+	cal        CalibrationFile
+}
+
+// openRig takes the machine for hypothesis id. preset is the emulator's model
+// where nothing else is asked for. On error everything is undone again, but
+// for a run directory that tells why.
+func openRig(ctx context.Context, c Config, id, preset string, deadline time.Time, p Progress) (*Rig, error) {
+	if buildtags.Race && !c.Force {
+		return nil, fmt.Errorf("hypotheses: measure: %w", ErrUnfitBuild)
+	}
+	r := &Rig{hypothesis: id, Config: c, Progress: p, Deadline: deadline, clk: clock.New()}
+	r.epoch = r.clk.Now()
+	if err := r.places(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.cal, err = LoadCalibration(r.results); err != nil {
+		return nil, err
+	}
+	if r.lock, err = spark.AcquireLock(filepath.Join(os.TempDir(), "spark-harness.lock")); err != nil {
+		return nil, err
+	}
+	if r.run, err = bundle.Create(r.results, id, time.Now()); err != nil {
+		return nil, errors.Join(err, r.lock.Release())
+	}
+	if err := r.openServer(ctx, preset); err != nil {
+		return nil, errors.Join(err, r.abandon(err))
+	}
+	return r, nil
+}
+
+// places settles the directories.
+func (r *Rig) places() error {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("hypotheses: %w", err)
+	}
+	r.results, r.dir = r.Config.Results, r.Config.Dir
+	if r.results == "" || r.dir == "" {
+		root, err := ModuleRoot(cwd)
+		if err != nil {
+			return err
+		}
+		if r.results == "" {
+			r.results = filepath.Join(root, "results")
+		}
+		if r.dir == "" {
+			r.dir = filepath.Join(root, ".spark")
+		}
+	}
+	for _, d := range []*string{&r.results, &r.dir} {
+		if *d, err = filepath.Abs(*d); err != nil {
+			return fmt.Errorf("hypotheses: %w", err)
+		}
+	}
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return fmt.Errorf("hypotheses: make directory on the disk under test: %w (choose a writable one with SPARK_DIR)", err)
+	}
+	return nil
+}
+
+func (r *Rig) openServer(ctx context.Context, preset string) error {
+	if err := r.findDevice(); err != nil {
+		return err
+	}
+	truth := filepath.Join(r.run.Dir(), "raw", "server-truth.jsonl.zst")
+	t, err := openTarget(ctx, r.Config, targetPlace{preset: preset, dir: r.dir, truth: truth, epoch: r.epoch}, r.Progress)
+	if err != nil {
+		return err
+	}
+	r.target = t
+	name := r.Config.Profile
+	switch {
+	case name != "":
+	case t.kind == kindEmulator:
+		name = "quick"
+	default:
+		name = "full"
+	}
+	if r.Profile, err = ProfileByName(name); err != nil {
+		return err
+	}
+	r.man = r.describe()
+	return nil
+}
+
+// describe is the manifest, with what the user said of a server that does not
+// tell.
+func (r *Rig) describe() spark.Manifest {
+	t := r.target
+	m := spark.Manifest{
+		Schema: spark.ManifestSchema, Started: time.Now(), Epoch: r.epoch,
+		Target: t.server.Target(), Facts: t.server.Facts, Control: r.Config.control(),
+		Machine: spark.Probe(spark.ProbeConfig{Places: []spark.PlaceOf{{Role: "disk under test", Dir: r.dir}, {Role: "results", Dir: r.results}}}),
+		Build:   spark.ReadBuild(), Emulator: t.config, Process: t.child,
+	}
+	for _, given := range []struct {
+		fact **int64
+		name string
+		v    int
+	}{
+		{&m.Facts.KVPoolTokens, "kv_pool_tokens", r.Config.KVTokens},
+		{&m.Facts.KVBytesPerToken, "kv_bytes_per_token", r.Config.KVBytesPerToken},
+		{&m.Facts.MaxNumSeqs, "max_num_seqs", r.Config.MaxNumSeqs},
+	} {
+		if given.v > 0 {
+			v := int64(given.v)
+			*given.fact = &v
+			m.Facts.Source = maps.Clone(m.Facts.Source)
+			if m.Facts.Source == nil {
+				m.Facts.Source = map[string]string{}
+			}
+			m.Facts.Source[given.name] = "given by the user"
+		}
+	}
+	return m
+}
+
+// findDevice derives the watched disk from the directory that matters, unless
+// the user named one.
+func (r *Rig) findDevice() error {
+	if r.Config.Device != "" {
+		r.device = r.Config.Device
+		return nil
+	}
+	d, err := sysmon.DeviceOf(r.dir, "/proc", "/sys")
+	if err != nil {
+		return fmt.Errorf("%w (choose a directory on the disk under test with SPARK_DIR)", err)
+	}
+	r.device = d.Name
+	return nil
+}
+
+// pilot looks at the server alone and saturated, to plan warm-ups.
+func (r *Rig) pilot(ctx context.Context, w loadgen.Workload, users int) (*Pilot, error) {
+	var p Pilot
+	for _, l := range []struct {
+		to    *PilotLevel
+		users int
+	}{{&p.Alone, 1}, {&p.Saturated, users}} {
+		r.Progress.livef("pilot: %d users", l.users)
+		plan := loadgen.Plan{
+			Arrivals: loadgen.Users(l.users), Workload: w, Seed: r.Config.Seed ^ 0x50494c4f54,
+			Warmup: r.Profile.Warmup, Measure: max(r.Profile.Window/4, 300*time.Millisecond),
+			MinRequests: 2 * l.users, MaxMeasure: r.Profile.MaxWindow, Drain: r.Profile.Drain,
+		}
+		var cycle time.Duration
+		n := 0
+		sum, err := loadgen.Run(ctx, r.load(), plan, func(rec *loadgen.Record) error {
+			if d, ok := rec.Close.Sub(rec.Due); ok && rec.Outcome == loadgen.OutcomeOK && rec.Phase == loadgen.PhaseMeasure {
+				cycle += d
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("hypotheses: pilot with %d users: %w", l.users, err)
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("hypotheses: pilot with %d users: no request succeeded: %v (try it by hand with curl)", l.users, sum.Requests.Outcomes)
+		}
+		*l.to = PilotLevel{Users: l.users, CycleMean: cycle / time.Duration(n)}
+		if sum.Rates != nil {
+			l.to.RequestsPerSec = sum.Rates.RequestsPerSec
+		}
+	}
+	return &p, nil
+}
+
+// load is the target as arms address it.
+func (r *Rig) load() loadgen.Target {
+	cal, _ := r.cal.prompts(r.serverKind(), r.target.server.Endpoint.Model)
+	return r.target.load(r.Config, r.epoch, cal)
+}
+
+// serverKind names the server in calibration.json.
+func (r *Rig) serverKind() string { return string(r.target.server.Flavor) }
+
+// platform names the machine and the watched disk in calibration.json.
+func (r *Rig) platform() string { return r.man.Platform() }
+
+// overhead is what an arm costs beside its load.
+func (r *Rig) overhead() time.Duration { return 2*r.Profile.Settle + 3*idleEdge }
+
+// calibrate searches the prompt lengths that this server and model have not
+// been asked for yet, and keeps them for later runs.
+func (r *Rig) calibrate(ctx context.Context, lengths []int) error {
+	kind, model := r.serverKind(), r.target.server.Endpoint.Model
+	cal, found := r.cal.prompts(kind, model)
+	if found && covers(cal, lengths) {
+		return nil
+	}
+	r.Progress.livef("calibrating prompt lengths")
+	cal, err := loadgen.CalibrateTarget(ctx, r.target.load(r.Config, r.epoch, loadgen.Calibration{}), lengths)
+	if err != nil {
+		return err
+	}
+	if cal.MaxErr > maxTokensOff/2 {
+		r.Progress.logf("prompts: lengths are only within %.1f %% of what was asked; the verdict will say if that matters", 100*cal.MaxErr)
+	}
+	r.cal.putPrompts(SavedPrompts{Server: kind, Model: model, Calibration: cal})
+	return nil
+}
+
+func covers(c loadgen.Calibration, lengths []int) bool {
+	for _, l := range lengths {
+		if !slices.ContainsFunc(c.Points, func(p loadgen.CalibrationPoint) bool { return p.Tokens == l }) {
+			return false
+		}
+	}
+	return true
+}
+
+// fail abandons the run before its design was measured.
+func (r *Rig) fail(err error) error { return errors.Join(err, r.abandon(err)) }
+
+// abandon ends everything and leaves the run directory as a record of why.
+func (r *Rig) abandon(cause error) error {
+	errs := []error{r.run.Interrupt(cause.Error(), time.Now())}
+	if r.target != nil {
+		errs = append(errs, r.target.close())
+	}
+	return errors.Join(append(errs, r.lock.Release())...)
+}
