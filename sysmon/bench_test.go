@@ -1,8 +1,11 @@
 package sysmon
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,7 +22,15 @@ func benchDevice(tb testing.TB) string {
 	return d.Name
 }
 
+// benchSampler is a sampler of this machine and process. Its interval is 0 so
+// that ticks in close succession derive their columns too.
 func benchSampler(tb testing.TB) *Sampler {
+	s := paceSampler(tb)
+	s.cfg.Interval = 0
+	return s
+}
+
+func paceSampler(tb testing.TB) *Sampler {
 	s, err := New(Config{Device: benchDevice(tb), ServerPID: os.Getpid()})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
@@ -75,4 +86,30 @@ func BenchmarkWrite(b *testing.B) {
 		n++
 	}
 	require.NoError(b, w.Close())
+}
+
+// BenchmarkTenHertz runs the whole sampler at its default pace, record on disk
+// included, for b.N ticks, and reports its cost as a share of one CPU. Run it
+// with -benchtime 100x or more: a tick lasts 100 ms.
+func BenchmarkTenHertz(b *testing.B) {
+	s := paceSampler(b)
+	w, err := NewWriter(filepath.Join(b.TempDir(), "t.csv.zst"), s.Meta())
+	require.NoError(b, err)
+	tab := newTable(s.Meta())
+	b.ResetTimer()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Duration(b.N)*100*time.Millisecond)
+	defer cancel()
+	require.NoError(b, s.Run(ctx, func(r Row) error { return errors.Join(w.Write(r), tab.add(r)) }))
+	b.StopTimer()
+	require.NoError(b, w.Close())
+	from, to := tab.T[0], tab.T[len(tab.T)-1]
+	c := tab.Completeness(from, to)
+	process, _ := tab.Rate("raw_self_cpu_us", from, to)
+	b.ReportMetric(100*c.CPUShare, "thread_%cpu")
+	b.ReportMetric(process/1e4, "process_%cpu")
+	read, _ := tab.Column("self_read_us")
+	slices.Sort(read)
+	b.ReportMetric(read[len(read)/2], "read_p50_µs")
+	b.ReportMetric(float64(c.LateP99.Microseconds()), "late_p99_µs")
+	b.ReportMetric(float64(c.SkewP99.Microseconds()), "skew_p99_µs")
 }

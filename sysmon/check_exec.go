@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -52,7 +51,7 @@ func findTools(tools []tool) error {
 // the kernel's files, print and flush within a fraction of a millisecond.
 func (t tool) run(ctx context.Context, clk clock.Clock) ([]report, error) {
 	cmd := exec.CommandContext(ctx, t.name, t.args...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "S_COLORS=never")
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "S_COLORS=never")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
