@@ -1,6 +1,8 @@
 package loadgen
 
 import (
+	"iter"
+	"maps"
 	"math"
 	"time"
 )
@@ -41,6 +43,19 @@ func NewAccumulator(p Plan, start time.Duration) *Accumulator {
 		outTokens: sums(), estTokens: sums(), inTokens: sums(), finished: sums(), arrived: sums(),
 		inFlight: newOverlapSums(p, start), waiting: newOverlapSums(p, start),
 	}
+}
+
+// Replay is the Accumulator of a finished run, from its plan, the window of its
+// Summary, and its records. An error of records ends it.
+func Replay(p Plan, w Window, records iter.Seq2[*Record, error]) (*Accumulator, error) {
+	a := NewAccumulator(p, w.Start-p.Warmup)
+	for r, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		a.Add(r)
+	}
+	return a, nil
 }
 
 // Successes is how many of the measured requests have succeeded so far; a run
@@ -199,7 +214,7 @@ func (a *Accumulator) Summary(end time.Duration) Summary {
 	failed := a.due - a.ok
 	s := Summary{
 		Window:   Window{Start: a.start + a.plan.Warmup, End: end},
-		Requests: Requests{Warmup: a.warmup, Due: a.due, OK: a.ok, Drain: a.drain, Outcomes: map[Outcome]int64{}},
+		Requests: Requests{Warmup: a.warmup, Due: a.due, OK: a.ok, Drain: a.drain, Outcomes: maps.Clone(a.outcomes)},
 		TTFT:     a.ttft.Summarize(0), TTFTService: a.ttftService.Summarize(0),
 		FirstVisible: a.visible.Summarize(0), TTFB: a.ttfb.Summarize(0), Header: a.header.Summarize(0),
 		E2E: a.e2e.Summarize(0), E2EService: a.e2eService.Summarize(0), Close: a.closed.Summarize(0),
@@ -207,9 +222,6 @@ func (a *Accumulator) Summary(end time.Duration) Summary {
 		TTFTAll: a.ttft.Summarize(failed), E2EAll: a.e2e.Summarize(failed),
 		Tokens: a.lengths.summary(),
 		Client: a.client.summary(&a.lag, a.outcomes),
-	}
-	for o, n := range a.outcomes {
-		s.Requests.Outcomes[o] = n
 	}
 	if a.due > 0 {
 		s.Requests.ErrorRate = new(float64(failed) / float64(a.due))

@@ -26,7 +26,7 @@ func Example() {
 	}
 	var slowest time.Duration
 	summary, err := loadgen.Run(context.Background(), target, plan, func(r *loadgen.Record) error {
-		if ttft, ok := r.FirstToken.Sub(r.Due); ok && r.Phase == loadgen.PhaseMeasure {
+		if ttft, ok := r.FirstToken.Sub(r.Due); ok {
 			slowest = max(slowest, ttft)
 		}
 		return nil

@@ -64,14 +64,11 @@ func (h *Hist) N() int64 {
 
 // Overflow is how many of them reached MaxLatency, to within a bucket.
 func (h *Hist) Overflow() int64 {
-	if h.h == nil {
+	if peak, ok := h.Max(); !ok || peak < MaxLatency {
 		return 0
 	}
 	bars := h.h.Distribution()
-	if last := bars[len(bars)-1]; time.Duration(last.To)*histUnit >= MaxLatency {
-		return last.Count
-	}
-	return 0
+	return bars[len(bars)-1].Count
 }
 
 // Quantile is the nearest rank upward: the value of rank ⌈q·n⌉ (at least 1),

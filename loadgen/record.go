@@ -122,21 +122,7 @@ type wireRecord struct {
 }
 
 // MarshalJSON writes the record on one line; see Events for their form.
-func (r *Record) MarshalJSON() ([]byte, error) {
-	w := wireRecord{bareRecord: (*bareRecord)(r)}
-	var last time.Duration
-	counted := false
-	for _, e := range r.Events {
-		w.EventNs = append(w.EventNs, int64(e.At-last))
-		w.EventTokens = append(w.EventTokens, e.Tokens)
-		counted = counted || e.Tokens != 0
-		last = e.At
-	}
-	if !counted {
-		w.EventTokens = nil
-	}
-	return json.Marshal(w)
-}
+func (r *Record) MarshalJSON() ([]byte, error) { return appendRecord(nil, r), nil }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (r *Record) UnmarshalJSON(b []byte) error {

@@ -1,5 +1,7 @@
 package loadgen
 
+import "maps"
+
 // Client is what the load generator knows of its own part in the results.
 type Client struct {
 	// Lag is dispatched − due of all measured requests that were sent.
@@ -57,13 +59,9 @@ func (c *clientSums) add(r *Record) {
 }
 
 func (c *clientSums) summary(lag *Hist, outcomes map[Outcome]int64) Client {
-	s := Client{Lag: lag.Summarize(0), Late: c.late, Dropped: outcomes[OutcomeDropped], InBytes: c.inBytes,
+	return Client{Lag: lag.Summarize(0), Late: c.late, Dropped: outcomes[OutcomeDropped], InBytes: c.inBytes,
 		EventsPerRead: share(c.events, c.reads), MergedShare: share(c.merged, c.streamed),
-		ReusedShare: share(c.reused, c.sent), Stamps: map[StampSource]int64{}}
-	for source, n := range c.stamps {
-		s.Stamps[source] = n
-	}
-	return s
+		ReusedShare: share(c.reused, c.sent), Stamps: maps.Clone(c.stamps)}
 }
 
 // share is part/whole, absent when there is no whole.

@@ -3,6 +3,8 @@ package loadgen
 import (
 	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -285,6 +287,28 @@ func TestLittlesLawHolds(t *testing.T) {
 	s := acc.Summary(25 * time.Second)
 	require.InDelta(t, 4, s.Rates.InFlight, 0.001)
 	require.InEpsilon(t, s.Rates.InFlight, s.Rates.RequestsPerSec*float64(s.Close.Mean)/1e3, 0.02)
+}
+
+func TestReplayGivesTheSameSummary(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.jsonl.zst")
+	w, err := NewRecordWriter(path)
+	require.NoError(t, err)
+	start := 3 * time.Second
+	acc := NewAccumulator(planOf(Users(4)), start)
+	for i := range int64(500) {
+		r := streamed(i, start+time.Duration(i)*60*ms, 8)
+		r.Phase = planOf(Users(4)).PhaseOf(r.Due.since-start, 25*time.Second)
+		acc.Add(r)
+		require.NoError(t, w.Write(r))
+	}
+	require.NoError(t, w.Close())
+	want := acc.Summary(start + 25*time.Second)
+	again, err := Replay(planOf(Users(4)), want.Window, ReadRecords(path))
+	require.NoError(t, err)
+	require.Equal(t, want, again.Summary(want.Window.End))
+
+	_, err = Replay(planOf(Users(4)), want.Window, ReadRecords(path+".gone"))
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestLogEntriesAreTheSummarysHistograms(t *testing.T) {
