@@ -28,7 +28,7 @@ func small(t *testing.T) emulator.Config {
 	cfg, err := emulator.Preset("L8B")
 	require.NoError(t, err)
 	cfg.SpillDir = t.TempDir()
-	cfg.SpillBytes = 4 << 20
+	cfg.SpillBytes, cfg.PoolTokens = 4<<20, 64*cfg.BlockTokens
 	var fs unix.Statfs_t
 	require.NoError(t, unix.Statfs(cfg.SpillDir, &fs))
 	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.OVERLAYFS_SUPER_MAGIC {

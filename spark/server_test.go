@@ -3,9 +3,14 @@ package spark
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -140,4 +145,23 @@ func TestFind(t *testing.T) {
 	cancel()
 	_, err = Find(ctx, Endpoint{}, []string{bad})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAttachTrustsACAFile(t *testing.T) {
+	srv := httptest.NewTLSServer(healthy())
+	t.Cleanup(srv.Close)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of the refused handshake
+	_, err := Attach(t.Context(), Endpoint{URL: srv.URL})
+	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorContains(t, err, "certificate")
+
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	s, err := Attach(t.Context(), Endpoint{URL: srv.URL, CAFile: ca})
+	require.NoError(t, err)
+	require.Equal(t, "m", s.Endpoint.Model)
+
+	require.NoError(t, os.WriteFile(ca, []byte("no PEM"), 0o600))
+	_, err = Attach(t.Context(), Endpoint{URL: srv.URL, CAFile: ca})
+	require.ErrorContains(t, err, "no certificate in it")
 }
