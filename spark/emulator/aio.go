@@ -24,18 +24,17 @@ type aio struct {
 // iocb and ioEvent are the kernel's, on little-endian machines
 // (include/uapi/linux/aio_abi.h).
 type iocb struct {
-	data     uint64
-	key      uint32
-	rwFlags  uint32
-	opcode   uint16
-	prio     int16
-	fd       uint32
-	buf      uint64
-	bytes    uint64
-	offset   int64
-	reserved uint64
-	flags    uint32
-	resFD    uint32
+	data   uint64
+	_      [2]uint32 // key, flags of the read or write
+	opcode uint16
+	_      int16 // priority
+	fd     uint32
+	buf    uint64
+	bytes  uint64
+	offset int64
+	_      uint64
+	flags  uint32
+	resFD  uint32
 }
 
 type ioEvent struct {

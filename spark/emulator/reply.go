@@ -17,7 +17,6 @@ type reply struct {
 
 	head, tail []byte // around a token's text, up to the finish reason
 	top        []byte // {"id":…,"model":… without a closing brace
-	buf        []byte
 }
 
 func newReply(cfg Config, a *ask, fs faults, q *seq, id string, created time.Time) *reply {

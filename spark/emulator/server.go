@@ -226,20 +226,27 @@ func (s *server) tick(ctx context.Context) {
 // handler routes as vLLM does; what is not there answers as FastAPI does.
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/completions", s.generate(false))
-	mux.HandleFunc("POST /v1/chat/completions", s.generate(true))
-	mux.HandleFunc("POST /tokenize", s.tokenize)
-	mux.HandleFunc("GET /v1/models", s.models)
-	mux.HandleFunc("GET /metrics", s.metrics)
+	detail := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, status, map[string]string{"detail": http.StatusText(status)})
+		}
+	}
+	route := func(method, path string, h http.HandlerFunc) {
+		mux.HandleFunc(method+" "+path, h)
+		mux.HandleFunc(path, detail(http.StatusMethodNotAllowed))
+	}
 	empty := func(http.ResponseWriter, *http.Request) {}
-	mux.HandleFunc("GET /health", empty)
-	mux.HandleFunc("GET /ping", empty)
-	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+	route("POST", "/v1/completions", s.generate(false))
+	route("POST", "/v1/chat/completions", s.generate(true))
+	route("POST", "/tokenize", s.tokenize)
+	route("GET", "/v1/models", s.models)
+	route("GET", "/metrics", s.metrics)
+	route("GET", "/health", empty)
+	route("GET", "/ping", empty)
+	route("GET", "/version", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"version": "spark-emulator"})
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusNotFound, map[string]string{"detail": "Not Found"})
-	})
+	mux.HandleFunc("/", detail(http.StatusNotFound))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.door.enter() {
 			panic(http.ErrAbortHandler) // the connection is being closed

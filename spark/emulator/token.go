@@ -5,8 +5,8 @@ import "unicode"
 const (
 	// vocabTokens is the number of token ids, about that of Llama 3.
 	vocabTokens = 128_000
-	pieceRunes  = 6 // letters of one token
-	pieceDigits = 3 // digits of one token, as in Llama 3
+	pieceRunes  = 12 // letters of one token
+	pieceDigits = 3  // digits of one token, as in Llama 3
 )
 
 // Ids past the hashed ones mark the chat template.
@@ -16,7 +16,7 @@ const (
 )
 
 // tokenize splits text as a byte-pair tokenizer would in kind, not in detail:
-// words of up to 6 letters are one token and longer ones break in pieces of 6,
+// words of up to 12 letters are one token and longer ones break in pieces of 12,
 // digits go by threes, every other visible rune is one token, space is free.
 // Ids are hashes of the pieces, so equal text has equal tokens everywhere.
 func tokenize(text string) []uint32 {
