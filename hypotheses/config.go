@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spark-harness/harness/spark/emulator"
 )
 
 // Config is what the user asked for. The zero value asks for everything by
@@ -28,6 +30,10 @@ type Config struct {
 	APIKey          string `json:"-"`                  // bearer token; never stored
 	CAFile          string `json:"ca_file"`            // PEM file of a private CA
 	Force           bool   `json:"force,omitempty"`    // measure although the build or the machine says no
+
+	// Tests of the path itself run at a scale that no profile offers.
+	profile *Profile
+	engine  func(*emulator.Config)
 }
 
 // control names the planted null of the emulator, "" for none.

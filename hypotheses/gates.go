@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/loadgen"
 )
 
 // Limits that every run must keep to be judged at all; see docs/plan.md.
@@ -14,7 +15,7 @@ const (
 	maxErrorSpread   = 0.01 // between arms
 	minTelemetry     = 0.99 // of an arm's ticks
 	maxTokensOff     = 0.02 // between asked and counted
-	maxLagOfEndpoint = 0.05 // client's own lag p99 over the endpoint
+	maxLagOfEndpoint = 0.05 // client's own lag over the endpoint, at the same quantile
 	lagFloorMs       = 1.0  // a lag below this is never the client's fault
 )
 
@@ -124,12 +125,25 @@ func clientFree(e *analysis.Experiment) analysis.Claim {
 			return math.Inf(1)
 		case !ok || lag == nil:
 			return math.NaN()
-		case float64(lag.P99) < lagFloorMs:
+		}
+		ms := lagAt(lag, e.Plan.Profile.Quantile)
+		if ms < lagFloorMs {
 			return 0
 		}
-		return float64(lag.P99) / endpoint
+		return ms / endpoint
 	})
-	return upTo("validity: the client's own lag p99 over the endpoint, worst arm", "share", w, maxLagOfEndpoint)
+	return upTo("validity: the client's own lag over the endpoint, both at "+quantileName(e)+", worst arm", "share", w, maxLagOfEndpoint)
+}
+
+// lagAt is the lag's quantile that goes with the endpoint's.
+func lagAt(lag *loadgen.Latency, q float64) float64 {
+	switch {
+	case q > 0.95:
+		return float64(lag.P99)
+	case q > 0.9:
+		return float64(lag.P95)
+	}
+	return float64(lag.P50)
 }
 
 func machineQuiet(e *analysis.Experiment) analysis.Claim {

@@ -150,7 +150,7 @@ func tierBytes(a *analysis.Measured) float64 {
 // and warm-up included.
 func turns(a *analysis.Measured) float64 {
 	r := a.Summary.Requests
-	return float64(a.Users) + float64(r.Warmup+r.Due+r.Drain)
+	return float64(primeRounds*a.Users) + float64(r.Warmup+r.Due+r.Drain)
 }
 
 func allArms(levels []analysis.Level) []*analysis.Measured {

@@ -37,3 +37,17 @@ func ProfileByName(name string) (Profile, error) {
 
 // QuantileName is "p99" for 0.99.
 func (p Profile) QuantileName() string { return fmt.Sprintf("p%g", p.Quantile*100) }
+
+// profileFor is the profile asked for, else quick on the emulator and full on
+// a real server.
+func (c Config) profileFor(kind string) (Profile, error) {
+	switch {
+	case c.profile != nil:
+		return *c.profile, nil
+	case c.Profile != "":
+		return ProfileByName(c.Profile)
+	case kind == kindEmulator:
+		return ProfileByName("quick")
+	}
+	return ProfileByName("full")
+}

@@ -115,15 +115,7 @@ func (r *Rig) openServer(ctx context.Context, preset string) error {
 		return err
 	}
 	r.target = t
-	name := r.Config.Profile
-	switch {
-	case name != "":
-	case t.kind == kindEmulator:
-		name = "quick"
-	default:
-		name = "full"
-	}
-	if r.Profile, err = ProfileByName(name); err != nil {
+	if r.Profile, err = r.Config.profileFor(t.kind); err != nil {
 		return err
 	}
 	r.man = r.describe()

@@ -80,6 +80,9 @@ func startEmulator(ctx context.Context, c Config, place targetPlace, p Progress)
 		}
 	}
 	ec.Seed, ec.Epoch, ec.TruthPath = c.Seed, place.epoch, place.truth
+	if c.engine != nil {
+		c.engine(&ec)
+	}
 	p.logf("target: no server given and none on this host: measuring the EMBEDDED EMULATOR (%s%s).", preset, control)
 	p.logf("        Its compute is modelled; its memory is really bounded and its disk reads are real. Every artefact says \"emulated\".")
 	p.livef("starting the emulator: writing its spill file")

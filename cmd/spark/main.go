@@ -1,0 +1,91 @@
+// Command spark is the suite for people who would rather type a command than
+// go test: it runs hypotheses, judges runs, loads a server by hand, records
+// telemetry and serves the emulator. Each subcommand is one call into a
+// package; it has no logic and no defaults of its own.
+//
+// It exits with 0 on success (and SUPPORTED), 1 on an error, 2 on bad usage,
+// 3 on INCONCLUSIVE, 4 on REFUTED or INVALID, 130 when interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/spark-harness/harness/spark"
+)
+
+type cli struct {
+	Run     runCmd     `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
+	Judge   judgeCmd   `cmd:"" help:"Judge runs again from their files, on any machine."`
+	Load    loadCmd    `cmd:"" help:"Load a server by hand and print what the requests saw."`
+	Monitor monitorCmd `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
+	Serve   serveCmd   `cmd:"" help:"Serve an LLM."`
+}
+
+// streams are where a command writes.
+type streams struct{ out, err io.Writer }
+
+// exitError is an error with an exit status of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
+
+func main() {
+	if exit, handled := spark.RunChild(os.Args); handled {
+		os.Exit(exit)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(spark1(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
+}
+
+// spark1 is the command without the process around it.
+func spark1(ctx context.Context, args []string, s streams) (exit int) {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("spark"),
+		kong.Description("How much of an LLM server's tail latency is the disk's, once its memory is full?"),
+		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
+		kong.Exit(func(code int) { panic(exited(code)) }))
+	if err != nil {
+		fmt.Fprintln(s.err, "spark:", err)
+		return 1
+	}
+	defer func() { // --help leaves through Exit
+		if code, ok := recover().(exited); ok {
+			exit = int(code)
+		}
+	}()
+	k, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(s.err, "spark: %v (spark --help tells more)\n", err)
+		return 2
+	}
+	err = k.Run()
+	var own exitError
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(s.err, "spark: interrupted:", err)
+		return 130
+	case errors.As(err, &own):
+		fmt.Fprintln(s.err, "spark:", err)
+		return own.code
+	}
+	fmt.Fprintln(s.err, "spark:", err)
+	return 1
+}
+
+// exited carries kong's exit status through its Exit hook.
+type exited int

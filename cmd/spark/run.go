@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/hypotheses"
+)
+
+type runCmd struct {
+	IDs     []string `arg:"" name:"hypothesis" help:"Hypotheses to measure, in this order: H0, H2."`
+	Profile string   `help:"smoke, quick or full; every other setting is taken from the SPARK_ environment variables."`
+}
+
+// Run measures each hypothesis and prints its verdict; the worst decides the
+// exit status.
+func (c runCmd) Run(ctx context.Context, s streams) error {
+	environ := os.Environ()
+	if c.Profile != "" {
+		environ = append(environ, "SPARK_PROFILE="+c.Profile)
+	}
+	cfg, err := hypotheses.ParseConfig(environ)
+	if err != nil {
+		return exitError{2, err}
+	}
+	live := hypotheses.LiveLine{}
+	if ws, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ); err == nil {
+		live = hypotheses.LiveLine{W: os.Stderr, Width: int(ws.Col)}
+	}
+	defer live.Clear()
+	p := hypotheses.Progress{Live: live.Show, Log: func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }}
+	var verdicts []analysis.Verdict
+	for _, id := range c.IDs {
+		h, ok := hypotheses.ByID(id)
+		if !ok {
+			return exitError{2, fmt.Errorf("no hypothesis %q (there are H0 and H2)", id)}
+		}
+		j, dir, err := hypotheses.Execute(ctx, cfg, h, time.Time{}, p)
+		live.Clear()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s\n%s\n", j.Verdict, dir)
+		verdicts = append(verdicts, j.Verdict)
+	}
+	return exitOf(verdicts)
+}
+
+type judgeCmd struct {
+	Dirs []string `arg:"" name:"dir" help:"Run directories, such as results/H2/20261123T101502Z-3f9c1a."`
+}
+
+// Run rebuilds everything derived from each run and prints its verdict.
+func (c judgeCmd) Run(s streams) error {
+	var verdicts []analysis.Verdict
+	for _, dir := range c.Dirs {
+		e, err := analysis.OpenExperiment(dir)
+		if err != nil {
+			return err
+		}
+		h, ok := hypotheses.ByID(e.Plan.Hypothesis)
+		if !ok {
+			return fmt.Errorf("%s: a run of %q, which this build does not know", dir, e.Plan.Hypothesis)
+		}
+		j, err := hypotheses.Rejudge(h, dir)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s\n%s\n", j.Verdict, dir)
+		verdicts = append(verdicts, j.Verdict)
+	}
+	return exitOf(verdicts)
+}
+
+// exitOf turns the worst verdict into the exit status.
+func exitOf(verdicts []analysis.Verdict) error {
+	worst := 0
+	for _, v := range verdicts {
+		switch v.Outcome {
+		case analysis.Supported:
+		case analysis.Inconclusive:
+			worst = max(worst, 3)
+		default:
+			worst = max(worst, 4)
+		}
+	}
+	if worst == 0 {
+		return nil
+	}
+	return exitError{worst, errors.New("not every hypothesis is SUPPORTED")}
+}

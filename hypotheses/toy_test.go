@@ -1,0 +1,221 @@
+package hypotheses
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/internal/bundle"
+	"github.com/spark-harness/harness/spark/emulator"
+	"github.com/spark-harness/harness/sysmon"
+)
+
+// toy is the whole path at the least scale: it decides nothing.
+func toy(t *testing.T) Config {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := sysmon.DeviceOf(dir, "", ""); err != nil {
+		t.Skipf("SKIPPED: the temporary directory is not on a disk: %v (set TMPDIR to one that is)", err)
+	}
+	return Config{
+		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
+		Force: true, // the race detector may be on: nothing is decided here
+		profile: &Profile{
+			Name: "toy", Window: 150 * time.Millisecond, MinRequests: 3, MaxWindow: 10 * time.Second,
+			Warmup: 50 * time.Millisecond, Drain: 10 * time.Second, Repeats: 1, Quantile: 0.5, Settle: 20 * time.Millisecond, Thin: true,
+		},
+		engine: func(c *emulator.Config) {
+			c.Step, c.StepPerSeq = 500*time.Microsecond, 0
+			c.PrefillBudgetTokens, c.PrefillChunkTokens = 1024, 256
+			c.KVBytesPerToken, c.PoolTokens, c.SpillBytes = 4<<10, 4*1100/16*16, 128<<20
+		},
+	}
+}
+
+func TestEveryHypothesisRunsOnTheEmulator(t *testing.T) {
+	for _, h := range All() {
+		t.Run(h.ID, func(t *testing.T) {
+			c := toy(t)
+			j, dir, err := Execute(t.Context(), c, h, time.Time{}, Progress{Log: func(s string) { t.Log(s) }})
+			require.NoError(t, err)
+			t.Log("\n" + j.Verdict.String())
+			require.NoError(t, j.Verdict.Validate())
+			require.True(t, j.Verdict.Target.Emulated, "every artefact says so")
+			require.NoError(t, bundle.Verify(dir))
+			require.FileExists(t, filepath.Join(dir, "raw", "server-truth.jsonl.zst"))
+			for _, name := range []string{"verdict.json", "summary.json", h.ID + ".svg", h.ID + ".png", h.ID + ".csv", "bench.txt"} {
+				require.FileExists(t, filepath.Join(dir, "derived", name))
+			}
+			require.FileExists(t, filepath.Join(c.Results, "calibration.json"))
+			nothingLeft(t, c)
+
+			again, err := Rejudge(h, dir)
+			require.NoError(t, err)
+			require.Equal(t, j.Verdict, again.Verdict, "judging is a pure function of the run")
+		})
+	}
+}
+
+// nothingLeft checks that no spill file and no lock outlives a run.
+func nothingLeft(t *testing.T, c Config) {
+	t.Helper()
+	left, err := os.ReadDir(filepath.Join(c.Dir, "spill"))
+	require.NoError(t, err)
+	require.Empty(t, left, "the spill file is removed")
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "spark-harness.lock"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer lock.Close()
+	require.NoError(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB), "the lock is free")
+}
+
+// partial returns the one run directory that was not committed, and why.
+func partial(t *testing.T, c Config, id string) (dir, reason string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(c.Results, id, "*"+bundle.PartialSuffix))
+	require.NoError(t, err)
+	require.Len(t, found, 1, "the run stays as a record")
+	b, err := os.ReadFile(filepath.Join(found[0], bundle.InterruptedFile))
+	require.NoError(t, err)
+	var r struct{ State, Reason string }
+	require.NoError(t, json.Unmarshal(b, &r))
+	require.Equal(t, "interrupted", r.State)
+	return found[0], r.Reason
+}
+
+func TestInterruptLeavesARecordAndNothingElse(t *testing.T) {
+	c := toy(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p := Progress{Live: func(line string) {
+		if strings.Contains(line, "arm 3 of") {
+			cancel(errors.New("Ctrl-C"))
+		}
+	}}
+	_, _, err := Execute(ctx, c, H0(), time.Time{}, p)
+	require.ErrorIs(t, err, context.Canceled)
+	dir, reason := partial(t, c, "H0")
+	require.Contains(t, reason, "arm 002")
+	require.FileExists(t, filepath.Join(dir, "plan.json"))
+	require.FileExists(t, filepath.Join(dir, "manifest.json"))
+	arms, err := filepath.Glob(filepath.Join(dir, "raw", "*", "arm.json"))
+	require.NoError(t, err)
+	require.Len(t, arms, 2, "the arms before it are kept")
+	_, err = analysis.OpenExperiment(dir)
+	require.ErrorIs(t, err, analysis.ErrIncomplete)
+	nothingLeft(t, c)
+}
+
+func TestBadPlaces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	for _, c := range []struct {
+		why  string
+		edit func(*Config)
+		want string
+	}{
+		{"O_DIRECT on tmpfs succeeds and measures nothing", func(c *Config) { c.Dir = "/dev/shm" }, "SPARK_DIR"},
+		{"results that cannot be written", func(c *Config) { c.Results = file }, "SPARK_RESULTS"},
+		{"a directory that cannot be made", func(c *Config) { c.Dir = filepath.Join(file, "x") }, "SPARK_DIR"},
+		{"a server that is not there", func(c *Config) { c.Emulator, c.BaselineURL = "", "http://127.0.0.1:1" }, "127.0.0.1:1"},
+		{"a device that does not exist", func(c *Config) { c.Device = "nosuchdisk" }, "nosuchdisk"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			cfg := toy(t)
+			c.edit(&cfg)
+			_, _, err := Execute(t.Context(), cfg, H0(), time.Time{}, Progress{})
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestDeadlineIsCheckedBeforeMeasuring(t *testing.T) {
+	c := toy(t)
+	_, _, err := Execute(t.Context(), c, H0(), time.Now().Add(10*time.Second), Progress{})
+	require.ErrorIs(t, err, ErrDeadline)
+	require.ErrorContains(t, err, "-timeout")
+	_, reason := partial(t, c, "H0")
+	require.Contains(t, reason, "-timeout")
+	nothingLeft(t, c)
+}
+
+// stranger is an OpenAI-compatible server of somebody else: no metrics, no
+// facts, one word per event.
+func stranger(t *testing.T, die func(requests int) bool) *httptest.Server {
+	t.Helper()
+	n := 0
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"object":"list","data":[{"id":"theirs","object":"model"}]}`)
+	})
+	mux.HandleFunc("POST /v1/completions", func(w http.ResponseWriter, r *http.Request) {
+		var req struct {
+			Prompt    string `json:"prompt"`
+			MaxTokens int    `json:"max_tokens"`
+			Stream    bool   `json:"stream"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			http.Error(w, "bad", http.StatusBadRequest)
+			return
+		}
+		n++ // racy only in theory: the count need not be exact
+		if die != nil && die(n) {
+			panic(http.ErrAbortHandler)
+		}
+		usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, len(strings.Fields(req.Prompt)), req.MaxTokens)
+		if !req.Stream {
+			fmt.Fprintf(w, `{"choices":[{"index":0,"text":"x","finish_reason":"length"}],"usage":%s}`, usage)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range req.MaxTokens {
+			fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"text\":\" x\",\"finish_reason\":null}]}\n\n")
+			w.(http.Flusher).Flush()
+			time.Sleep(200 * time.Microsecond)
+		}
+		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"length\"}]}\n\n")
+		fmt.Fprintf(w, "data: {\"choices\":[],\"usage\":%s}\n\ndata: [DONE]\n\n", usage)
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestAServerOfSomebodyElseGivesABundleAndAVerdict(t *testing.T) {
+	c := toy(t)
+	c.Emulator, c.BaselineURL = "", stranger(t, nil).URL
+	for _, h := range All() {
+		j, dir, err := Execute(t.Context(), c, h, time.Time{}, Progress{})
+		require.NoError(t, err, h.ID)
+		require.NoError(t, j.Verdict.Validate())
+		require.False(t, j.Verdict.Target.Emulated)
+		require.NotEqual(t, analysis.Supported, j.Verdict.Outcome, "this server has neither a queue nor memory")
+		require.NotEmpty(t, j.Verdict.Reasons, "the verdict says why")
+		require.NoError(t, bundle.Verify(dir))
+	}
+}
+
+func TestServerThatDiesMidRun(t *testing.T) {
+	c := toy(t)
+	s := stranger(t, func(n int) bool { return n > 60 })
+	c.Emulator, c.BaselineURL = "", s.URL
+	j, dir, err := Execute(t.Context(), c, H0(), time.Time{}, Progress{})
+	if err != nil { // it died in the pilot or before an arm's first connection
+		_, reason := partial(t, c, "H0")
+		require.NotEmpty(t, reason)
+		return
+	}
+	require.Equal(t, analysis.Invalid, j.Verdict.Outcome)
+	require.Contains(t, j.Verdict.Reasons, "ERRORS")
+	require.NoError(t, bundle.Verify(dir))
+}
