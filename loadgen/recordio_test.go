@@ -209,7 +209,7 @@ func TestMemoryDoesNotGrowWithTheRun(t *testing.T) {
 func BenchmarkRecordWriter(b *testing.B) {
 	w, err := NewRecordWriter(filepath.Join(b.TempDir(), "r.jsonl.zst"))
 	require.NoError(b, err)
-	records := make([]*Record, 1024)
+	records := make([]*Record, 8192) // more than the compressor remembers
 	for i := range records {
 		records[i] = streamed(int64(i), time.Duration(i)*time.Millisecond, 64)
 	}
