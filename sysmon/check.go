@@ -42,8 +42,8 @@ type CheckLine struct {
 	Idle    int     `json:"idle"`    // not compared: too few events for a relative difference
 	Unsure  int     `json:"unsure"`  // not compared: the second's edges are not known well enough
 	Within  int     `json:"within"`  // seconds inside the limit
-	Median  float64 `json:"median"`  // of the differences, in the limit's unit
-	Worst   float64 `json:"worst"`   // largest difference, in the limit's unit
+	Median  float64 `json:"median"`  // difference beyond what printing and 10 ms ticks resolve, in the limit's unit
+	Worst   float64 `json:"worst"`   // largest such difference
 	Mean    float64 `json:"mean"`    // the tool's value averaged over the compared seconds
 }
 
@@ -51,6 +51,9 @@ type CheckLine struct {
 // read the same counters some tenths of a millisecond apart; a burst that falls
 // between the two reads is seen by one in this second, by the other in the next.
 const minAgree = 0.95
+
+// minForBias is how many seconds a judgement on the median needs.
+const minForBias = 10
 
 // A second is compared only if its edges are known: the two reports arrived one
 // second apart to maxJitter, and our ticks around each arrival lie at most
@@ -67,10 +70,14 @@ const (
 var ErrDisagree = errors.New("disagrees with the system's tools")
 
 // OK reports whether at least 95 % of the compared seconds lie inside the limit
-// and the median difference lies inside half of it. A line without any compared
-// second is OK: an idle column shows nothing.
+// and, from ten seconds on, the median difference lies inside half of it: a
+// larger median is a bias, but of two or three bursts it says nothing. A line
+// without any compared second is OK: an idle column shows nothing.
 func (l CheckLine) OK() bool {
-	return l.Seconds == 0 || (float64(l.Within) >= minAgree*float64(l.Seconds) && l.Median <= l.Limit/2)
+	if float64(l.Within) < minAgree*float64(l.Seconds) {
+		return false
+	}
+	return l.Seconds < minForBias || l.Median <= l.Limit/2
 }
 
 // Err is nil when every line is OK, each tool had something to compare, and at

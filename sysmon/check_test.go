@@ -119,6 +119,8 @@ func TestReportErr(t *testing.T) {
 	require.Contains(t, r.Text(), "DIFFERS")
 	r.Lines[0].Within, r.Lines[0].Median = 60, 1.5
 	require.ErrorIs(t, r.Err(), ErrDisagree, "a bias inside the limit")
+	r.Lines[0].Seconds, r.Lines[0].Within = 2, 2
+	require.NoError(t, r.Err(), "two bursts inside the limit are no bias")
 	r.Lines[0] = CheckLine{Tool: "iostat", Column: "r/s", Idle: 60}
 	require.ErrorContains(t, r.Err(), "nothing of iostat could be compared")
 	r.Lines[0] = CheckLine{Tool: "iostat", Column: "r/s", Limit: 2, Seconds: 20, Within: 20, Unsure: 40}
