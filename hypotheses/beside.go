@@ -39,7 +39,7 @@ func (r *Rig) startBeside(ctx context.Context, dir string) (*beside, error) {
 func (r *Rig) sample(ctx context.Context, b *beside, dir string) error {
 	cfg := sysmon.Config{Interval: 100 * time.Millisecond, Device: r.device, Epoch: r.epoch}
 	if c := r.target.child; c != nil {
-		cfg.ServerPID = c.Info.PID
+		cfg.ServerPID, cfg.ServerCgroup = c.Info.PID, c.Cgroup.Path
 	}
 	s, err := sysmon.New(cfg)
 	if err != nil {
@@ -112,5 +112,5 @@ func (r *Rig) awaitIdle(ctx context.Context) error {
 			return err
 		}
 	}
-	return pause(ctx, idleEdge)
+	return pause(ctx, r.Profile.Edge)
 }

@@ -55,7 +55,7 @@ func LoadCalibration(results string) (CalibrationFile, error) {
 		return CalibrationFile{Schema: calibrationSchema}, nil
 	}
 	if err != nil {
-		return CalibrationFile{}, fmt.Errorf("hypotheses: read calibration: %w", err)
+		return CalibrationFile{}, fmt.Errorf("hypotheses: read calibration: %w (choose a results directory with SPARK_RESULTS)", err)
 	}
 	var c CalibrationFile
 	if err := json.Unmarshal(b, &c); err != nil {

@@ -23,7 +23,7 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 	}
 	dir, err := h.Measure(ctx, r)
 	if err != nil {
-		return Judgement{}, "", err
+		return Judgement{}, "", errors.Join(err, r.abandon(err))
 	}
 	p.livef("%s  judging", h.ID)
 	j, err := Rejudge(h, dir)

@@ -59,7 +59,7 @@ func measureH2(ctx context.Context, r *Rig) (string, error) {
 	}
 	contexts := h2Contexts(r.Profile, limit)
 	if len(contexts) < 5 {
-		return "", r.fail(fmt.Errorf("hypotheses: H2 needs at least 5 contexts and the server's limit of %d tokens leaves %d (start it with a longer context)", limit, len(contexts)))
+		return "", fmt.Errorf("hypotheses: H2 needs at least 5 contexts and the server's limit of %d tokens leaves %d (start it with a longer context)", limit, len(contexts))
 	}
 	d := Design{Notes: []string{note}}
 	r.Progress.logf("H2: %s", note)

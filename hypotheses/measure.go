@@ -13,19 +13,10 @@ import (
 	"github.com/spark-harness/harness/loadgen"
 )
 
-// idleEdge is how long the server must have been idle before and after an arm,
-// two telemetry ticks, so that counters at the edges have nothing in flight.
-const idleEdge = 250 * time.Millisecond
-
 // Run measures every arm of the design, commits the run and returns its
 // directory. When ctx ends or a part fails, the run directory keeps what was
-// measured and says why it ended; nothing else is left behind.
+// measured so far.
 func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.abandon(err))
-		}
-	}()
 	d.Hypothesis, d.Profile, d.Seed = r.hypothesis, r.Profile, r.Config.Seed
 	if err := r.fits(d); err != nil {
 		return "", err
@@ -112,7 +103,7 @@ func (r *Rig) measureArm(ctx context.Context, arm Arm) error {
 // loadArm primes and loads the server between two idle edges, and writes the
 // records.
 func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Arm) error {
-	if err := pause(ctx, idleEdge); err != nil {
+	if err := pause(ctx, r.Profile.Edge); err != nil {
 		return err
 	}
 	out.Idle.Start = r.clk.Now() - r.epoch
@@ -125,13 +116,7 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	if err != nil {
 		return err
 	}
-	ttft := &loadgen.Hist{}
-	sum, runErr := loadgen.Run(ctx, r.load(), arm.Load, func(rec *loadgen.Record) error {
-		if d, ok := rec.FirstToken.Sub(rec.Due); ok && rec.Phase == loadgen.PhaseMeasure && rec.Outcome == loadgen.OutcomeOK {
-			ttft.Record(d)
-		}
-		return records.Write(rec)
-	})
+	sum, runErr := loadgen.Run(ctx, r.load(), arm.Load, records.Write)
 	if err := errors.Join(runErr, records.Close()); err != nil {
 		return err
 	}
@@ -140,7 +125,7 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	}
 	out.Summary = sum
 	out.Idle.End = r.clk.Now() - r.epoch
-	return writeHist(filepath.Join(dir, "latency.hlog"), r.man.Started, sum.Window, ttft)
+	return writeHists(dir, r.man.Started, arm.Load, sum.Window)
 }
 
 // primeRounds is how often every user's first request is sent before an arm.
@@ -178,13 +163,17 @@ func (r *Rig) calibratePrompts(ctx context.Context, d Design) error {
 	return r.calibrate(ctx, lengths)
 }
 
-func writeHist(path string, wall time.Time, w loadgen.Window, h *loadgen.Hist) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// writeHists writes the arm's latencies as histograms, from its records.
+func writeHists(dir string, wall time.Time, p loadgen.Plan, w loadgen.Window) error {
+	acc, err := loadgen.Replay(p, w, loadgen.ReadRecords(filepath.Join(dir, "requests.jsonl.zst")))
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "latency.hlog"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("hypotheses: %w", err)
 	}
-	err = loadgen.WriteLog(f, wall, loadgen.LogEntry{Tag: "ttft", Start: w.Start, Length: w.Length(), Hist: h})
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(loadgen.WriteLog(f, wall, acc.LogEntries(w.End)...), f.Sync(), f.Close())
 }
 
 // pause waits unless ctx ends first.

@@ -218,7 +218,7 @@ func (r *Rig) serverKind() string { return string(r.target.server.Flavor) }
 func (r *Rig) platform() string { return r.man.Platform() }
 
 // overhead is what an arm costs beside its load.
-func (r *Rig) overhead() time.Duration { return 2*r.Profile.Settle + 3*idleEdge }
+func (r *Rig) overhead() time.Duration { return 2*r.Profile.Settle + 3*r.Profile.Edge }
 
 // calibrate searches the prompt lengths that this server and model have not
 // been asked for yet, and keeps them for later runs.
@@ -248,9 +248,6 @@ func covers(c loadgen.Calibration, lengths []int) bool {
 	}
 	return true
 }
-
-// fail abandons the run before its design was measured.
-func (r *Rig) fail(err error) error { return errors.Join(err, r.abandon(err)) }
 
 // abandon ends everything and leaves the run directory as a record of why.
 func (r *Rig) abandon(cause error) error {
