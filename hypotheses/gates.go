@@ -19,10 +19,16 @@ const (
 	lagFloorMs       = 1.0  // a lag below this is never the client's fault
 )
 
-// gates checks what every run must satisfy. It returns one claim per gate, so
+// gates is what every run must satisfy to be judged: one claim per gate, so
 // that a reader sees by how much each was kept, and the reason codes of those
 // that were not.
-func gates(e *analysis.Experiment) (claims []analysis.Claim, reasons []string) {
+type gates struct {
+	claims  []analysis.Claim
+	reasons []string
+}
+
+func gatesOf(e *analysis.Experiment) gates {
+	var out gates
 	for _, g := range []struct {
 		code  string
 		check func(*analysis.Experiment) analysis.Claim
@@ -36,12 +42,44 @@ func gates(e *analysis.Experiment) (claims []analysis.Claim, reasons []string) {
 		{"NOT_QUIET", machineQuiet},
 	} {
 		c := g.check(e)
-		claims = append(claims, c)
+		out.claims = append(out.claims, c)
 		if !c.Holds {
-			reasons = append(reasons, g.code)
+			out.reasons = append(out.reasons, g.code)
 		}
 	}
-	return claims, reasons
+	return out
+}
+
+func (g gates) passed() bool { return len(g.reasons) == 0 }
+
+// unfit closes a verdict on points that no curve can be fitted to.
+func (g gates) unfit(v analysis.Verdict, err error) Judgement {
+	v.Outcome, v.Reasons = analysis.Invalid, append(g.reasons, "NO_FIT")
+	v.Claims = append(g.claims, analysis.NewClaim("a knee can be fitted: "+err.Error(), absent(), math.NaN(), "", false))
+	return Judgement{Verdict: v}
+}
+
+// decide closes a verdict: INVALID when a gate fails, SUPPORTED when every
+// claim holds, REFUTED when the judge showed the effect to be too small, else
+// INCONCLUSIVE with the judge's reasons and the blocks that would decide.
+func (g gates) decide(v analysis.Verdict, fit *analysis.KneeFit, refuted bool, reasons []string) analysis.Verdict {
+	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds })
+	v.Claims = append(v.Claims, g.claims...)
+	switch {
+	case !g.passed():
+		v.Outcome, v.Reasons = analysis.Invalid, append(g.reasons, reasons...)
+	case holds && len(reasons) == 0:
+		v.Outcome = analysis.Supported
+	case refuted:
+		v.Outcome, v.Reasons = analysis.Refuted, reasons
+	default:
+		v.Outcome, v.Reasons = analysis.Inconclusive, reasons
+		v.Power.Needed = fit.BlocksNeeded()
+		if len(reasons) == 0 {
+			v.Reasons = []string{"CLAIM_NOT_SHOWN"}
+		}
+	}
+	return v
 }
 
 // worst is the largest of a quantity over arms; NaN counts as the worst.
@@ -154,26 +192,4 @@ func machineQuiet(e *analysis.Experiment) analysis.Claim {
 		}
 	}
 	return upTo("validity: arms that began on a busy machine", "arms", float64(n), 0)
-}
-
-// decide closes a verdict: INVALID when a gate fails, SUPPORTED when every
-// claim holds, REFUTED when the judge showed the effect to be too small, else
-// INCONCLUSIVE with the judge's reasons.
-func decide(v analysis.Verdict, gateClaims []analysis.Claim, gateReasons []string, refuted bool, reasons []string) analysis.Verdict {
-	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds })
-	v.Claims = append(v.Claims, gateClaims...)
-	switch {
-	case len(gateReasons) > 0:
-		v.Outcome, v.Reasons = analysis.Invalid, append(gateReasons, reasons...)
-	case holds && len(reasons) == 0:
-		v.Outcome = analysis.Supported
-	case refuted:
-		v.Outcome, v.Reasons = analysis.Refuted, reasons
-	default:
-		v.Outcome, v.Reasons = analysis.Inconclusive, reasons
-		if len(reasons) == 0 {
-			v.Reasons = []string{"CLAIM_NOT_SHOWN"}
-		}
-	}
-	return v
 }

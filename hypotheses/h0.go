@@ -87,13 +87,10 @@ func (h Hypothesis) judgeH0(e *analysis.Experiment) Judgement {
 	levels := analysis.Levels(e.Arms, func(a *analysis.Measured) float64 { return float64(a.Users) })
 	points, blocks := kneePoints(levels, q)
 	v := h.verdict(e, blocks)
-	gateClaims, gateReasons := gates(e)
-
+	g := gatesOf(e)
 	fit, err := analysis.FitKnee(points, analysis.Resampling{Seed: e.Plan.Seed})
 	if err != nil {
-		v.Outcome, v.Reasons = analysis.Invalid, append(gateReasons, "NO_FIT")
-		v.Claims = append(gateClaims, analysis.NewClaim("a knee can be fitted: "+err.Error(), absent(), math.NaN(), "", false))
-		return Judgement{Verdict: v}
+		return g.unfit(v, err)
 	}
 	knee, curve := fit.Location()
 	v.Claims = []analysis.Claim{
@@ -104,13 +101,13 @@ func (h Hypothesis) judgeH0(e *analysis.Experiment) Judgement {
 	}
 	v.Claims = append(v.Claims, h0Hardware(levels, knee.Value)...)
 	reasons, refuted := h0Reasons(e, fit, levels, knee, q)
-	v = decide(v, gateClaims, gateReasons, refuted, reasons)
+	v = g.decide(v, fit, refuted, reasons)
 	if !fit.HasKnee() {
 		return h.reportH0(e, v, levels, fit, nil, 0)
 	}
 	work := max(1, int(workShare*knee.Lo))
 	j := h.reportH0(e, v, levels, fit, &knee, work)
-	if len(gateReasons) == 0 {
+	if g.passed() {
 		j.Handover = Handover{UWorkUsers: work}
 	}
 	return j

@@ -23,12 +23,12 @@ const (
 // h2Contexts is the sweep of the plan up to the server's limit: thin is the
 // least that a knee can be fitted to, quick ends at 4,096 tokens.
 func h2Contexts(p Profile, limit int) []int {
-	all := []int{256, 512, 768, 1024, 1536, 2048, 3072, 4096}
+	all := []int{256, 512, 768, 1024, 1536, 2048, 4096}
 	switch {
 	case p.Thin:
 		all = []int{256, 512, 1024, 2048, 4096}
 	case p.Name == "full":
-		all = append(all, 8192, 16384, 32768, 65536)
+		all = append(all, 3072, 8192, 16384, 32768, 65536)
 	}
 	var fit []int
 	for _, c := range all {
@@ -63,15 +63,16 @@ func measureH2(ctx context.Context, r *Rig) (string, error) {
 	}
 	d := Design{Notes: []string{note}}
 	r.Progress.logf("H2: %s", note)
+	longest := contexts[len(contexts)-1]
 	var err error
-	if d.Pilot, err = r.pilot(ctx, h2Work(contexts[len(contexts)-1], loadgen.ScopeRequest), 1); err != nil {
+	if d.Pilot, err = r.pilot(ctx, h2Work(longest, loadgen.ScopeRequest), 1); err != nil {
 		return "", err
 	}
 	var blocks [][]Arm
 	for b := range r.Profile.Repeats {
 		var block []Arm
 		for _, c := range contexts {
-			block = append(block, h2Arm(r, *d.Pilot, b, users, c))
+			block = append(block, h2Arm(r, *d.Pilot, b, users, c, longest))
 		}
 		blocks = append(blocks, block)
 	}
@@ -87,7 +88,7 @@ func h2Work(context int, scope loadgen.NonceScope) loadgen.Workload {
 	}
 }
 
-func h2Arm(r *Rig, pilot Pilot, block, users, context int) Arm {
+func h2Arm(r *Rig, pilot Pilot, block, users, context, longest int) Arm {
 	a := Arm{
 		Name: fmt.Sprintf("c%d-r%d", context, block), Block: block, Users: users, ContextTokens: context, Prime: true,
 		Load: loadgen.Plan{
@@ -99,12 +100,13 @@ func h2Arm(r *Rig, pilot Pilot, block, users, context int) Arm {
 	}
 	a.Load.Arrivals.Think = loadgen.Think{Kind: loadgen.ThinkExponential, Mean: h2Think}
 	a.Load.Arrivals.StartSpread = h2Think
-	// The pilot computed the longest context alone, uncached. Priming computes
-	// every user's once; a turn on a kept context is a decode and little more.
-	longest := pilot.Alone.CycleMean
-	prime := time.Duration(float64(longest) * float64(users) * float64(context) / float64(len(h2Contexts(r.Profile, math.MaxInt))) / 1024)
-	turn := longest/4 + h2Think
-	a.Estimate = r.overhead() + min(prime, longest*time.Duration(users)) + r.Profile.Warmup +
+	// The pilot computed the longest context alone, uncached, and so tells what
+	// priming costs: every user's context, primeRounds times, about two at once.
+	// A turn on a kept context is a decode and little more, until the disk is
+	// in it; nobody knows yet what that costs.
+	alone := time.Duration(float64(pilot.Alone.CycleMean) * float64(context) / float64(longest))
+	turn := h2Think + pilot.Alone.CycleMean/4
+	a.Estimate = r.overhead() + alone*time.Duration(users*primeRounds)/2 + r.Profile.Warmup +
 		max(r.Profile.Window, turn*time.Duration(r.Profile.MinRequests/users+1)) + turn
 	return a
 }

@@ -22,12 +22,10 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 	}
 	points, blocks := kneePoints(levels, q)
 	v := h.verdict(e, blocks)
-	gateClaims, gateReasons := gates(e)
+	g := gatesOf(e)
 	fit, err := analysis.FitKnee(points, analysis.Resampling{Seed: e.Plan.Seed})
 	if err != nil {
-		v.Outcome, v.Reasons = analysis.Invalid, append(gateReasons, "NO_FIT")
-		v.Claims = append(gateClaims, analysis.NewClaim("a knee can be fitted: "+err.Error(), absent(), math.NaN(), "", false))
-		return Judgement{Verdict: v}
+		return g.unfit(v, err)
 	}
 	knee, curve := fit.Location()
 	paging := pagingOf(levels, pool, knee.Value, kvBytesPerToken(e), known)
@@ -41,9 +39,9 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 		v.Mechanism = paging.mechanism()
 	}
 	reasons, refuted := h2Reasons(fit, levels, paging, known, q)
-	v = decide(v, gateClaims, gateReasons, refuted, reasons)
+	v = g.decide(v, fit, refuted, reasons)
 	j := h.reportH2(e, v, levels, fit, known)
-	if fit.HasKnee() && len(gateReasons) == 0 {
+	if fit.HasKnee() && g.passed() {
 		for _, l := range levels {
 			if l.X > knee.Value {
 				j.Handover = Handover{CkTokens: l.Arms[0].ContextTokens}

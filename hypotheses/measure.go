@@ -62,7 +62,7 @@ func (r *Rig) tick(d Design, i int, start time.Time, planned time.Duration) {
 // will take.
 func (r *Rig) fits(d Design) error {
 	need := d.Estimate()
-	r.Progress.logf("%s: %d arms in %d blocks, about %s (%s profile, endpoint %s)", d.Hypothesis, len(d.Arms), r.Profile.Repeats, brief(need), r.Profile.Name, r.Profile.QuantileName())
+	r.Progress.logf("%s: %d arms in %d blocks, the least that its rule takes (the verdict says if the noise needs more); about %s (%s profile, endpoint %s)", d.Hypothesis, len(d.Arms), r.Profile.Repeats, brief(need), r.Profile.Name, r.Profile.QuantileName())
 	if r.Deadline.IsZero() {
 		return nil
 	}

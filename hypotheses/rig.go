@@ -169,16 +169,20 @@ func (r *Rig) findDevice() error {
 	return nil
 }
 
-// pilot looks at the server alone and saturated, to plan warm-ups.
+// pilot looks at the server with one user and with many, to plan warm-ups.
 func (r *Rig) pilot(ctx context.Context, w loadgen.Workload, users int) (*Pilot, error) {
 	var p Pilot
 	for _, l := range []struct {
 		to    *PilotLevel
 		users int
 	}{{&p.Alone, 1}, {&p.Saturated, users}} {
+		if l.users == 1 && l.to == &p.Saturated {
+			p.Saturated = p.Alone // one user is all that was asked for
+			break
+		}
 		r.Progress.livef("pilot: %d users", l.users)
 		plan := loadgen.Plan{
-			Arrivals: loadgen.Users(l.users), Workload: w, Seed: r.Config.Seed ^ 0x50494c4f54,
+			Arrivals: loadgen.Users(l.users), Workload: w, Seed: armSeed(r.Config.Seed, -1, l.users),
 			Warmup: r.Profile.Warmup, Measure: max(r.Profile.Window/4, 300*time.Millisecond),
 			MinRequests: 2 * l.users, MaxMeasure: r.Profile.MaxWindow, Drain: r.Profile.Drain,
 		}
