@@ -34,6 +34,7 @@ type Config struct {
 	// Tests of the path itself run at a scale that no profile offers.
 	profile *Profile
 	engine  func(*emulator.Config)
+	lock    string // "" is the machine's
 }
 
 // control names the planted null of the emulator, "" for none.

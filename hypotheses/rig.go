@@ -63,7 +63,7 @@ func openRig(ctx context.Context, c Config, id, preset string, deadline time.Tim
 	if r.cal, err = LoadCalibration(r.results); err != nil {
 		return nil, err
 	}
-	if r.lock, err = spark.AcquireLock(filepath.Join(os.TempDir(), "spark-harness.lock")); err != nil {
+	if r.lock, err = spark.AcquireLock(c.lockPath()); err != nil {
 		return nil, err
 	}
 	if r.run, err = bundle.Create(r.results, id, time.Now()); err != nil {
@@ -73,6 +73,15 @@ func openRig(ctx context.Context, c Config, id, preset string, deadline time.Tim
 		return nil, errors.Join(err, r.abandon(err))
 	}
 	return r, nil
+}
+
+// lockPath is one for the whole machine: packages that are tested together run
+// at the same time, and so may users.
+func (c Config) lockPath() string {
+	if c.lock != "" {
+		return c.lock
+	}
+	return filepath.Join(os.TempDir(), "spark-harness.lock")
 }
 
 // places settles the directories.

@@ -31,7 +31,8 @@ func toy(t *testing.T) Config {
 	}
 	return Config{
 		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
-		Force: true, // the race detector may be on: nothing is decided here
+		lock:  filepath.Join(dir, "lock"), // a toy run disturbs no real one
+		Force: true,                       // the race detector may be on: nothing is decided here
 		profile: &Profile{
 			Name: "toy", Window: 150 * time.Millisecond, MinRequests: 8, MaxWindow: 3 * time.Second,
 			Warmup: 50 * time.Millisecond, Drain: 10 * time.Second, Repeats: 1, Quantile: 0.5, Settle: 20 * time.Millisecond, Edge: 20 * time.Millisecond, Thin: true,
@@ -74,7 +75,7 @@ func nothingLeft(t *testing.T, c Config) {
 	left, err := os.ReadDir(filepath.Join(c.Dir, "spill"))
 	require.NoError(t, err)
 	require.Empty(t, left, "the spill file is removed")
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "spark-harness.lock"), os.O_RDWR, 0)
+	lock, err := os.OpenFile(c.lockPath(), os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer lock.Close()
 	require.NoError(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB), "the lock is free")
