@@ -37,7 +37,7 @@ func (s *server) generate(chat bool) http.HandlerFunc {
 			hashes: chainHashes(s.cfg.Seed, a.tokens, s.cfg.BlockTokens), stamps: stamps{arrival: arrival},
 		}
 		if !s.eng.submit(q) {
-			writeError(w, &apiError{status: http.StatusServiceUnavailable, kind: "ServiceUnavailableError", msg: "the server is stopping"})
+			writeError(w, errStopped())
 			return
 		}
 		c := &conn{s: s, w: w, flush: http.NewResponseController(w), st: st, q: q, fs: fs,
@@ -56,6 +56,10 @@ func answerID(chat bool, salt uint64, n int64, asked string) string {
 		return kind + "-" + asked
 	}
 	return fmt.Sprintf("%s-%016x", kind, mix(salt+uint64(n)))
+}
+
+func errStopped() *apiError {
+	return &apiError{status: http.StatusServiceUnavailable, kind: "ServiceUnavailableError", msg: "the server is stopping"}
 }
 
 func faultStatus(status int) *apiError {

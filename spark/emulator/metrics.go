@@ -36,12 +36,16 @@ func (e *engine) state() SecondTruth {
 func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	var t SecondTruth
 	var finished, aborted, failed, unshared, forgotten, ioErrors int64
-	s.eng.call(func() {
+	ok := s.eng.call(func() {
 		t = s.eng.state()
 		finished, aborted, failed = s.eng.sched.finished, s.eng.sched.aborted, s.eng.sched.failed
 		st := s.eng.sched.store
 		unshared, forgotten, ioErrors = st.unshared, st.forgotten, s.eng.readErrs+st.writeErrors
 	})
+	if !ok { // no numbers rather than zeros
+		writeError(w, errStopped())
+		return
+	}
 	var b strings.Builder
 	model := fmt.Sprintf("model_name=%q,engine=\"0\"", s.cfg.Model)
 	put := func(kind, name, help, labels string, v any) {

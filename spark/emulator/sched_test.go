@@ -226,3 +226,31 @@ func TestLostBlockFailsItsReaders(t *testing.T) {
 	require.NoError(t, c.out.(*heard).err, "the bad block is computed again")
 	require.Less(t, c.cached(), 28)
 }
+
+func TestLandingUnblocksTheHead(t *testing.T) {
+	w := newWorld(t, tiny())
+	w.run(w.submit(prompt(1, 120), 1))
+	for i := range uint32(3) {
+		w.run(w.submit(prompt(10+i, 100), 1))
+	}
+	q := w.submit(prompt(1, 124), 4)
+	w.begin()
+	require.Equal(t, seqLoading, q.state)
+	w.s.abort(q)
+	head := w.submit(prompt(2, 124), 132)
+	w.begin()
+	require.Equal(t, seqWaiting, head.state, "memory under I/O is not free yet")
+	w.landAll()
+	require.NotEqual(t, seqWaiting, head.state, "nothing else will ever happen")
+}
+
+func TestTailsAreEvictedFirst(t *testing.T) {
+	cfg := tiny()
+	cfg.SpillBytes = 0
+	w := newWorld(t, cfg)
+	w.run(w.submit(prompt(1, 32), 1))     // 9 blocks, one of them for the answer
+	w.run(w.submit(prompt(2, 58*4-1), 1)) // 58 of 64
+	q := w.submit(append(prompt(1, 32), 7), 1)
+	w.run(q)
+	require.Equal(t, 6*4, q.cached(), "two of eight are gone, and a prefix without its middle is none")
+}

@@ -14,6 +14,9 @@ type op struct {
 	crc         uint32 // what a read must find; what a write has sent
 }
 
+// errLost marks a block whose only copy could not be written.
+var errLost = errors.New("emulator: block lost: it could not be written to the spill file")
+
 // store is the pool over the tier: it finds a prompt's blocks, makes room, and
 // says which I/O that takes. It is a state machine without clock, goroutine or
 // file: the caller performs ops and reports them with done.
@@ -170,10 +173,16 @@ func (s *store) start(id int32, o op) {
 	s.ops = append(s.ops, o)
 }
 
-// read starts the block's read, or queues it behind the slot's own write.
+// read starts the block's read, or queues it behind the slot's own write. A
+// slot that was forgotten while the block waited has nothing to read.
 func (s *store) read(id int32) {
 	b := &s.pool.blocks[id]
 	sl := &s.tier.slots[b.load]
+	if !sl.used {
+		s.tier.drop(b.load, false)
+		s.settle(id, errLost)
+		return
+	}
 	if sl.writing {
 		if !b.moving {
 			b.moving = true
