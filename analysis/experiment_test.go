@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -109,7 +110,7 @@ func tinyRecords() []*loadgen.Record {
 	return records
 }
 
-func writeRecords(t *testing.T, path string, records []*loadgen.Record) {
+func writeRecords(t testing.TB, path string, records []*loadgen.Record) {
 	t.Helper()
 	w, err := loadgen.NewRecordWriter(path)
 	require.NoError(t, err)
@@ -121,7 +122,7 @@ func writeRecords(t *testing.T, path string, records []*loadgen.Record) {
 
 // writeTelemetry writes 4 s of ticks. In every 100 ms the disk reads 2 I/Os of
 // 1 MB in 3 ms each, half of two CPUs' time is idle and a tenth waits for I/O.
-func writeTelemetry(t *testing.T, path string, edit func(*sysmon.Meta, *sysmon.Row)) {
+func writeTelemetry(t testing.TB, path string, edit func(*sysmon.Meta, *sysmon.Row)) {
 	t.Helper()
 	s, err := sysmon.New(sysmon.Config{})
 	require.NoError(t, err)
@@ -307,15 +308,24 @@ func FuzzOpenExperiment(f *testing.F) {
 	f.Add(encode(r.plan), encode(r.manifest), encode(r.arms[0]))
 	f.Add([]byte(`{}`), []byte(`null`), []byte(`{"summary":{"window":{"start_ns":5,"end_ns":1}}}`))
 	f.Add([]byte(`{"arms":[1]}`), []byte(`{"schema":-1}`), []byte(`{"idle":{"start_ns":-9223372036854775808,"end_ns":9223372036854775807}}`))
+	files := map[string][]byte{"raw/000/requests.jsonl.zst": nil, "raw/000/telemetry.csv.zst": nil}
+	made := f.TempDir() // once: the writers sync, which takes long
+	writeRecords(f, filepath.Join(made, "requests.jsonl.zst"), tinyRecords()[:3])
+	writeTelemetry(f, filepath.Join(made, "telemetry.csv.zst"), nil)
+	for name := range files {
+		b, err := os.ReadFile(filepath.Join(made, filepath.Base(name)))
+		require.NoError(f, err)
+		files[name] = b
+	}
 	f.Fuzz(func(t *testing.T, plan, manifest, arm []byte) {
 		dir := filepath.Join(t.TempDir(), "raw", "000")
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		root := filepath.Dir(filepath.Dir(dir))
-		for name, b := range map[string][]byte{"plan.json": plan, "manifest.json": manifest, "raw/000/arm.json": arm} {
+		all := maps.Clone(files)
+		all["plan.json"], all["manifest.json"], all["raw/000/arm.json"] = plan, manifest, arm
+		for name, b := range all {
 			require.NoError(t, os.WriteFile(filepath.Join(root, name), b, 0o644))
 		}
-		writeRecords(t, filepath.Join(dir, "requests.jsonl.zst"), tinyRecords()[:3])
-		writeTelemetry(t, filepath.Join(dir, "telemetry.csv.zst"), nil)
 		e := &Experiment{Dir: root}
 		for path, v := range map[string]any{"plan.json": &e.Plan, "manifest.json": &e.Manifest} {
 			if err := readJSON(filepath.Join(root, path), v); err != nil {
