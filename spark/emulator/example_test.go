@@ -32,7 +32,9 @@ func ExampleServe() {
 				return
 			}
 			defer resp.Body.Close()
-			var answer struct{ Usage struct{ Prompt_tokens, Completion_tokens int } }
+			var answer struct {
+				Usage struct{ Prompt_tokens, Completion_tokens int }
+			}
 			if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 				log.Print(err)
 				return
