@@ -62,8 +62,12 @@ func spark1(ctx context.Context, args []string, s streams) (exit int) {
 		return 1
 	}
 	defer func() { // --help leaves through Exit
-		if code, ok := recover().(exited); ok {
-			exit = int(code)
+		switch fault := recover().(type) {
+		case nil:
+		case exited:
+			exit = int(fault)
+		default: // a fault of ours, which must not look like success
+			panic(fault)
 		}
 	}()
 	k, err := parser.Parse(args)

@@ -29,6 +29,10 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return exitError{2, err}
 	}
+	plan, err := c.plan()
+	if err != nil {
+		return exitError{2, err}
+	}
 	live := hypotheses.LiveLine{}
 	if ws, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ); err == nil {
 		live = hypotheses.LiveLine{W: os.Stderr, Width: int(ws.Col)}
@@ -36,11 +40,7 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	defer live.Clear()
 	p := hypotheses.Progress{Live: live.Show, Log: func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }}
 	var verdicts []analysis.Verdict
-	for _, id := range c.IDs {
-		h, ok := hypotheses.ByID(id)
-		if !ok {
-			return exitError{2, fmt.Errorf("no hypothesis %q (there are H0 and H2)", id)}
-		}
+	for _, h := range plan {
 		j, dir, err := hypotheses.Execute(ctx, cfg, h, time.Time{}, p)
 		live.Clear()
 		if err != nil {
@@ -50,6 +50,19 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 		verdicts = append(verdicts, j.Verdict)
 	}
 	return exitOf(verdicts)
+}
+
+// plan finds every hypothesis before the first is measured, which takes long.
+func (c runCmd) plan() ([]hypotheses.Hypothesis, error) {
+	var plan []hypotheses.Hypothesis
+	for _, id := range c.IDs {
+		h, ok := hypotheses.ByID(id)
+		if !ok {
+			return nil, fmt.Errorf("no hypothesis %q (there are H0 and H2)", id)
+		}
+		plan = append(plan, h)
+	}
+	return plan, nil
 }
 
 type judgeCmd struct {

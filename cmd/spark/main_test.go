@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/spark-harness/harness/spark"
+)
+
+func TestMain(m *testing.M) {
+	if exit, handled := spark.RunChild(os.Args); handled {
+		os.Exit(exit)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// transcript is what a command printed and how it ended.
+type transcript struct {
+	exit     int
+	out, err string
+}
+
+func command(ctx context.Context, args ...string) transcript {
+	var out, err bytes.Buffer
+	exit := spark1(ctx, args, streams{&out, &err})
+	return transcript{exit, out.String(), err.String()}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, []string{"Usage: spark <command>", "run <hypothesis>", "judge <dir>", "load", "monitor", "serve emulator"}},
+		{[]string{"run"}, []string{"Usage: spark run <hypothesis>", "--profile", "SPARK_"}},
+		{[]string{"judge"}, []string{"Usage: spark judge <dir>", "from their files"}},
+		{[]string{"load"}, []string{"Usage: spark load", "--url", "--users", "--rate", "--json", "--records"}},
+		{[]string{"monitor"}, []string{"Usage: spark monitor", "--interval", "--check", "--device"}},
+		{[]string{"serve"}, []string{"Usage: spark serve <command>", "emulator"}},
+		{[]string{"serve", "emulator"}, []string{"Usage: spark serve emulator", "--addr", "--dir", "--no-paging", "--strict"}},
+	} {
+		got := command(t.Context(), append(c.args, "--help")...)
+		require.Zero(t, got.exit, c.args)
+		require.Empty(t, got.err, c.args)
+		for _, w := range c.want {
+			require.Contains(t, got.out, w, c.args)
+		}
+	}
+}
+
+func TestBadUsage(t *testing.T) {
+	t.Setenv("SPARK_RESULTS", t.TempDir())
+	for _, c := range []struct {
+		why  string
+		args []string
+		want string
+	}{
+		{"no command", nil, "expected one of"},
+		{"no such command", []string{"measure"}, "measure"},
+		{"no such flag", []string{"load", "--user", "3"}, "--user"},
+		{"a number that is none", []string{"load", "--users", "many"}, "users"},
+		{"a duration without unit", []string{"load", "--duration", "10"}, "duration"},
+		{"nothing to run", []string{"run"}, "<hypothesis>"},
+		{"nothing to judge", []string{"judge"}, "<dir>"},
+		{"no such hypothesis", []string{"run", "H9"}, `no hypothesis "H9"`},
+		{"one of two is unknown: nothing is measured first", []string{"run", "H0", "H9"}, `no hypothesis "H9"`},
+		{"no such profile", []string{"run", "--profile", "fast", "H0"}, "smoke, quick, full"},
+		{"no such preset", []string{"serve", "emulator", "--model", "GPT"}, "L8B"},
+		{"no file to record to", []string{"monitor", "--device", "x"}, "name the file"},
+	} {
+		got := command(t.Context(), c.args...)
+		require.Equal(t, 2, got.exit, "%s: %s", c.why, got.err)
+		require.Contains(t, got.err, "spark: ", c.why)
+		require.Contains(t, got.err, c.want, c.why)
+		require.Empty(t, got.out, c.why)
+	}
+}
+
+func TestBadSettings(t *testing.T) {
+	t.Setenv("SPARK_PROFIEL", "full")
+	got := command(t.Context(), "run", "H0")
+	require.Equal(t, 2, got.exit)
+	require.Contains(t, got.err, "did you mean SPARK_PROFILE")
+}
+
+// A fault of ours must not look like success.
+func TestPanicsAreNotSwallowed(t *testing.T) {
+	require.Panics(t, func() { spark1(t.Context(), []string{"monitor", "--help"}, streams{brokenPipe{}, brokenPipe{}}) })
+}
+
+// brokenPipe is a stream that panics, as a fault in a command would.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { panic("fault") }
