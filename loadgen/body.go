@@ -3,7 +3,6 @@ package loadgen
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -82,42 +81,5 @@ func escaped(s string) string {
 	return s
 }
 
-// requestBody reads head, prompt and tail in turn, without joining them: a
-// prompt of 128k tokens is not copied.
-type requestBody struct {
-	parts [3]string
-	part  int
-	off   int
-}
-
-func (p bodyParts) body(prompt string) *requestBody {
-	return &requestBody{parts: [3]string{p.head, escaped(prompt), p.tail}}
-}
-
-func (r *requestBody) size() int64 {
-	return int64(len(r.parts[0]) + len(r.parts[1]) + len(r.parts[2]))
-}
-
-// Read fills b with as much as there is: small bodies leave in one segment.
-func (r *requestBody) Read(b []byte) (int, error) {
-	n := 0
-	for n < len(b) {
-		if r.part == len(r.parts) {
-			if n > 0 {
-				return n, nil
-			}
-			return 0, io.EOF
-		}
-		c := copy(b[n:], r.parts[r.part][r.off:])
-		n += c
-		r.off += c
-		if r.off == len(r.parts[r.part]) {
-			r.part++
-			r.off = 0
-		}
-	}
-	return n, nil
-}
-
-// Close does nothing; the transport asks for it.
-func (r *requestBody) Close() error { return nil }
+// body is the request body for a prompt.
+func (p bodyParts) body(prompt string) string { return p.head + escaped(prompt) + p.tail }

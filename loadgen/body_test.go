@@ -2,13 +2,11 @@ package loadgen
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,13 +15,9 @@ func bodyOf(t *testing.T, target Target, w Workload, adapter, prompt string) str
 	t.Helper()
 	p, err := newBodyParts(target, w, adapter)
 	require.NoError(t, err)
-	r := p.body(prompt)
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	require.EqualValues(t, r.size(), len(b))
-	require.True(t, json.Valid(b), string(b))
-	require.NoError(t, iotest.TestReader(p.body(prompt), b))
-	return string(b)
+	b := p.body(prompt)
+	require.True(t, json.Valid([]byte(b)), b)
+	return b
 }
 
 func TestBodiesAreTheseBytes(t *testing.T) {

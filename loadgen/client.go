@@ -18,6 +18,11 @@ import (
 // within its backlog, and a dead route must not hang for minutes.
 const dialTimeout = 10 * time.Second
 
+// idleConns is how long a connection is kept without use. Servers on uvicorn,
+// which are most, close theirs after 5 s; a request that meets the closing would
+// fail and is not retried.
+const idleConns = 4 * time.Second
+
 // client sends one target's requests. It is safe for concurrent use; close ends
 // everything it started.
 type client struct {
@@ -66,6 +71,7 @@ func newClient(ctx context.Context, t Target, w Workload, dial dialFunc) (*clien
 		TLSHandshakeTimeout: dialTimeout,
 		DisableCompression:  true, // a decompressor holds tokens back
 		MaxIdleConnsPerHost: math.MaxInt32,
+		IdleConnTimeout:     idleConns,
 		// HTTP/1.1 only: streams that share a connection have no stamps of
 		// their own. A custom dialler already keeps HTTP/2 off.
 		ForceAttemptHTTP2: false,

@@ -51,7 +51,9 @@ func (w *worker) send(ctx context.Context, rec *Record, prompt PromptText) {
 	req := (&http.Request{
 		Method: http.MethodPost, URL: w.c.url, Host: w.c.url.Host, Header: w.c.header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: body, ContentLength: body.size(),
+		// The transport knows this reader to be in memory, and so sends headers and
+		// a short body in one segment.
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}).WithContext(httptrace.WithClientTrace(ctx, w.c.trace(x)))
 	rec.Dispatched = At(w.c.now())
 	resp, err := w.c.transport.RoundTrip(req)

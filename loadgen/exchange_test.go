@@ -158,7 +158,7 @@ func TestStreamsDoNotCareWhereChunksEnd(t *testing.T) {
 	var s reply
 	for i := range len(body) {
 		rec = Record{}
-		w := &watch{}
+		w := &watch{cancel: func(error) {}}
 		s.begin(&rec, 0, w)
 		err := s.read(io.MultiReader(strings.NewReader(body[:i]), strings.NewReader(body[i:])), &arrival{})
 		s.count()
