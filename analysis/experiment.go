@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +49,11 @@ type Experiment struct {
 // OpenExperiment verifies and reads the run in dir. Errors name the file; they
 // wrap bundle.ErrCorrupt, ErrSchema or ErrIncomplete where one fits.
 func OpenExperiment(dir string) (*Experiment, error) {
-	if strings.HasSuffix(filepath.Clean(dir), bundle.PartialSuffix) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("analysis: open run: %w", err)
+	}
+	if strings.HasSuffix(dir, bundle.PartialSuffix) {
 		return nil, fmt.Errorf("analysis: open %s: %w", dir, ErrIncomplete)
 	}
 	if _, err := os.Stat(dir); err != nil {
@@ -97,11 +102,15 @@ func (e *Experiment) Target() Target {
 	return Target{Kind: e.Manifest.Target.Kind, URL: e.Manifest.Target.URL, Model: e.Manifest.Target.Model, Emulated: e.Manifest.Target.Emulated}
 }
 
-// Levels groups the arms by level, in ascending order of level.
+// Levels groups the arms by level, in ascending order of level; arms whose level
+// is NaN are left out.
 func Levels(arms []*Measured, level func(*Measured) float64) []Level {
 	byLevel := map[float64]*Level{}
 	for _, a := range arms {
 		x := level(a)
+		if math.IsNaN(x) {
+			continue // no level: it belongs to none
+		}
 		if byLevel[x] == nil {
 			byLevel[x] = &Level{X: x}
 		}

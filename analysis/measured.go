@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/montanaflynn/stats"
 
+	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/internal/jsonl"
 	"github.com/spark-harness/harness/loadgen"
 	"github.com/spark-harness/harness/sysmon"
@@ -114,7 +116,7 @@ func measure(dir string) (*Measured, error) {
 	}
 	table, err := sysmon.ReadTable(filepath.Join(dir, "telemetry.csv.zst"))
 	if err != nil {
-		return nil, fmt.Errorf("analysis: read telemetry: %w", err)
+		return nil, fmt.Errorf("analysis: read telemetry: %w: %w", err, damageOf(err))
 	}
 	m.Telemetry = reduce(table, m.Summary.Window, m.Idle)
 	return m, nil
@@ -125,7 +127,7 @@ func (m *Measured) readRecords(path string) error {
 	w := m.Summary.Window
 	for r, err := range jsonl.Read[row](path) {
 		if err != nil {
-			return fmt.Errorf("analysis: read records: %w", err)
+			return fmt.Errorf("analysis: read records: %w: %w", err, damageOf(err))
 		}
 		if r.Outcome != loadgen.OutcomeOK {
 			continue
@@ -149,6 +151,14 @@ func (m *Measured) readRecords(path string) error {
 	slices.Sort(m.E2E)
 	m.Cycle, m.PromptTokensMean, m.OutputTokensMean, m.CachedTokensMean = cycle.value(), prompt.value(), output.value(), cached.value()
 	return nil
+}
+
+// damageOf says what a file that cannot be read means for the run.
+func damageOf(err error) error {
+	if errors.Is(err, sysmon.ErrSchema) {
+		return ErrSchema
+	}
+	return bundle.ErrCorrupt
 }
 
 func inside(ns int64, w loadgen.Window) bool {

@@ -53,6 +53,7 @@ func TestGoTestMeasuresAgain(t *testing.T) {
 	}{
 		{"without a stamp it is cached: this test can fail", false, 0, false},
 		{"a stamped test that ends at once", true, 0, true},
+		{"a stamped test that takes longer than the go command looks back", true, 2100 * time.Millisecond, true},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()

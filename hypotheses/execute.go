@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/loadgen"
@@ -22,6 +24,9 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 		return Judgement{}, "", err
 	}
 	dir, err := h.Measure(ctx, r)
+	if errors.Is(err, unix.ENOSPC) && !errors.Is(err, bundle.ErrDiskFull) {
+		err = fmt.Errorf("%w: %w", err, bundle.ErrDiskFull)
+	}
 	if err != nil {
 		return Judgement{}, "", errors.Join(err, r.abandon(err))
 	}

@@ -41,7 +41,7 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 	reasons, refuted := h2Reasons(fit, levels, paging, known, q)
 	v = g.decide(v, fit, refuted, reasons)
 	j := h.reportH2(e, v, levels, fit, known)
-	if fit.HasKnee() && g.passed() {
+	if v.Outcome == analysis.Supported {
 		for _, l := range levels {
 			if l.X > knee.Value {
 				j.Handover = Handover{CkTokens: l.Arms[0].ContextTokens}
@@ -70,9 +70,16 @@ func kvBytesPerToken(e *analysis.Experiment) float64 {
 }
 
 // demandTokens is the KV that all users' sessions need together, by the
-// server's own count of tokens.
+// server's own count of tokens: the context of every user, which the next turn
+// needs again, and of those in flight also the question and the answer, which
+// nobody needs afterwards.
 func demandTokens(a *analysis.Measured) float64 {
-	return float64(a.Users) * (a.PromptTokensMean + a.OutputTokensMean)
+	question := float64(a.Load.Workload.SuffixTokens)
+	inFlight := 0.0
+	if a.Summary.Rates != nil {
+		inFlight = a.Summary.Rates.InFlight
+	}
+	return float64(a.Users)*(a.PromptTokensMean-question) + inFlight*(question+a.OutputTokensMean)
 }
 
 func h2Rise(fit *analysis.KneeFit) analysis.Claim {
@@ -119,7 +126,10 @@ func h2Reasons(fit *analysis.KneeFit, levels []analysis.Level, p paging, known b
 		reasons = append(reasons, "POOL_UNKNOWN")
 	}
 	if fit.HasKnee() {
-		if !p.real() {
+		switch {
+		case p.mechanism() == mechanismUnknown:
+			reasons = append(reasons, "MECHANISM_UNKNOWN")
+		case !p.real():
 			reasons = append(reasons, "MEMORY_KNEE_NO_PAGING")
 		}
 		return reasons, false

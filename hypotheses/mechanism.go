@@ -13,6 +13,7 @@ const (
 	mechanismRefault   = "REFAULT"   // evicted pages were faulted in again
 	mechanismRecompute = "RECOMPUTE" // dropped KV was computed again
 	mechanismQueue     = "QUEUE"     // requests waited; nothing was moved or recomputed
+	mechanismUnknown   = "UNKNOWN"   // the counters that would tell are not there
 )
 
 // minExplained is the share of the demand growth past the knee that paged
@@ -40,7 +41,7 @@ type paging struct {
 
 func pagingOf(levels []analysis.Level, pool, knee, perToken float64, known bool) paging {
 	top := levels[len(levels)-1]
-	p := paging{awaitBefore: math.NaN(), awaitAfter: math.NaN()}
+	p := paging{growthBytes: math.NaN()}
 	if known {
 		p.growthBytes = (top.Median(demandTokens) - pool) * perToken
 	}
@@ -51,7 +52,7 @@ func pagingOf(levels []analysis.Level, pool, knee, perToken float64, known bool)
 	p.swap = cycle(func(a *analysis.Measured) float64 { return a.Telemetry.SwapInBytes })
 	p.refault = cycle(func(a *analysis.Measured) float64 { return a.Telemetry.RefaultBytes })
 	p.recompute = perToken * top.Median(func(a *analysis.Measured) float64 {
-		return (a.PromptTokensMean - a.CachedTokensMean - h2Suffix) * float64(a.Users)
+		return missedTokens(a) * float64(a.Users)
 	})
 	p.tier = cycle(tierBytes)
 	p.tierCounted = !math.IsNaN(p.tier)
@@ -94,7 +95,8 @@ func (p paging) explained(bytes float64) float64 {
 }
 
 // mechanism names the first cause, of those that move bytes, that explains
-// enough; then recomputation; a queue is what is left.
+// enough; then recomputation. A queue is what is left when all of them are
+// known not to.
 func (p paging) mechanism() string {
 	for _, m := range []struct {
 		name  string
@@ -103,6 +105,9 @@ func (p paging) mechanism() string {
 		if p.explained(m.bytes) >= minExplained {
 			return m.name
 		}
+	}
+	if math.IsNaN(p.growthBytes) || math.IsNaN(p.tier) || math.IsNaN(p.recompute) {
+		return mechanismUnknown
 	}
 	return mechanismQueue
 }
@@ -142,6 +147,19 @@ func tierBytes(a *analysis.Measured) float64 {
 		return *s.DiskInBytes
 	case s.TierInBytes != nil:
 		return *s.TierInBytes
+	}
+	return math.NaN()
+}
+
+// missedTokens is what a turn computed again of a context that it had had
+// before: by the answer's own count, else by the server's prefix counters.
+func missedTokens(a *analysis.Measured) float64 {
+	question := float64(a.Load.Workload.SuffixTokens)
+	if !math.IsNaN(a.CachedTokensMean) {
+		return a.PromptTokensMean - a.CachedTokensMean - question
+	}
+	if q, h := a.Server.PrefixQueries, a.Server.PrefixHits; q != nil && h != nil && *q > 0 {
+		return a.PromptTokensMean*(1 - *h / *q) - question
 	}
 	return math.NaN()
 }

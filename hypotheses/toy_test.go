@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func TestDeadlineIsCheckedBeforeMeasuring(t *testing.T) {
 // facts, one word per event.
 func stranger(t *testing.T, die func(requests int) bool) *httptest.Server {
 	t.Helper()
-	n := 0
+	var n atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"object":"list","data":[{"id":"theirs","object":"model"}]}`)
@@ -169,8 +170,7 @@ func stranger(t *testing.T, die func(requests int) bool) *httptest.Server {
 			http.Error(w, "bad", http.StatusBadRequest)
 			return
 		}
-		n++ // racy only in theory: the count need not be exact
-		if die != nil && die(n) {
+		if die != nil && die(int(n.Add(1))) {
 			panic(http.ErrAbortHandler)
 		}
 		usage := fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d}`, len(strings.Fields(req.Prompt)), req.MaxTokens)
