@@ -9,7 +9,7 @@ import (
 	"github.com/spark-harness/harness/analysis"
 )
 
-func TestH0OnPlantedTruths(t *testing.T) {
+func TestPlantedTruthsOfH0(t *testing.T) {
 	for _, c := range []struct {
 		why     string
 		e       *analysis.Experiment
@@ -57,7 +57,7 @@ func TestH0OnPlantedTruths(t *testing.T) {
 }
 
 // A broken condition must show in its own claim, not in another one's.
-func TestH0ClaimsBreakOneByOne(t *testing.T) {
+func TestClaimsOfH0BreakOneByOne(t *testing.T) {
 	broken := func(e *analysis.Experiment) []string {
 		var texts []string
 		for _, c := range H0().Judge(e).Verdict.Claims {
@@ -85,7 +85,7 @@ func TestH0ClaimsBreakOneByOne(t *testing.T) {
 // Where there is no knee a judge must hardly ever say that there is: at most
 // one null in twenty, at the noise of a fair machine. Throughput does not grow,
 // so that nothing but the shape of the curve speaks against these.
-func TestH0DoesNotSupportNulls(t *testing.T) {
+func TestNullsDoNotSupportH0(t *testing.T) {
 	const seeds = 200
 	for name, null := range map[string]func(float64) truth{"flat": free, "power": power} {
 		supported := 0
@@ -106,7 +106,7 @@ func TestH0DoesNotSupportNulls(t *testing.T) {
 }
 
 // The screen of the test above must let true knees through.
-func TestH0SupportsTrueKneesInNoise(t *testing.T) {
+func TestTrueKneesInNoiseSupportH0(t *testing.T) {
 	for seed := range uint64(5) {
 		v := H0().Judge(plantedH0(seed, noisy(queue, 0.1, seed))).Verdict
 		require.Equal(t, analysis.Supported, v.Outcome, v.String())

@@ -9,7 +9,7 @@ import (
 	"github.com/spark-harness/harness/analysis"
 )
 
-func TestH2OnPlantedTruths(t *testing.T) {
+func TestPlantedTruthsOfH2(t *testing.T) {
 	const noPaging = "MEMORY_KNEE_NO_PAGING"
 	pastFull := 0 // the first context whose sessions do not fit the pool
 	p, err := ProfileByName("quick")
@@ -125,7 +125,7 @@ func TestH2OnPlantedTruths(t *testing.T) {
 }
 
 // No null may become a finding: not flat, not smooth, whatever the disk does.
-func TestH2DoesNotSupportNulls(t *testing.T) {
+func TestNullsDoNotSupportH2(t *testing.T) {
 	const seeds = 200
 	for name, null := range map[string]func(float64) truth{"flat": stick(1e6), "power": slope} {
 		supported := 0
@@ -145,7 +145,7 @@ func TestH2DoesNotSupportNulls(t *testing.T) {
 	}
 }
 
-func TestH2SupportsTrueKneesInNoise(t *testing.T) {
+func TestTrueKneesInNoiseSupportH2(t *testing.T) {
 	for seed := range uint64(5) {
 		v := H2().Judge(each(plantedH2(seed, noisy(stick(1), 0.1, seed)), tiered(1))).Verdict
 		require.Equal(t, analysis.Supported, v.Outcome, v.String())

@@ -28,8 +28,8 @@ func ProfileByName(name string) (Profile, error) {
 	case "smoke":
 		return Profile{Name: name, Window: 500 * time.Millisecond, MinRequests: 8, MaxWindow: 5 * time.Second, Warmup: 100 * time.Millisecond, Drain: 10 * time.Second, Repeats: 2, Quantile: 0.5, Settle: 100 * time.Millisecond, Edge: 250 * time.Millisecond, Thin: true}, nil
 	case "quick":
-		// 90 good requests leave a margin over the 72 that a p95 interval needs.
-		return Profile{Name: name, Window: 3 * time.Second, MinRequests: 90, MaxWindow: 20 * time.Second, Warmup: 300 * time.Millisecond, Drain: 30 * time.Second, Repeats: 5, Quantile: 0.95, Settle: 300 * time.Millisecond, Edge: 250 * time.Millisecond}, nil
+		// 80 good requests leave a margin over the 72 that a p95 interval needs.
+		return Profile{Name: name, Window: 3 * time.Second, MinRequests: 80, MaxWindow: 20 * time.Second, Warmup: 300 * time.Millisecond, Drain: 30 * time.Second, Repeats: 5, Quantile: 0.95, Settle: 200 * time.Millisecond, Edge: 150 * time.Millisecond}, nil
 	case "full":
 		return Profile{Name: name, Window: 300 * time.Second, MinRequests: 1000, MaxWindow: 2 * time.Hour, Warmup: 20 * time.Second, Drain: 10 * time.Minute, Repeats: 5, Quantile: 0.99, Settle: 10 * time.Second, Edge: time.Second}, nil
 	}

@@ -231,7 +231,7 @@ func (r *Rig) serverKind() string { return string(r.target.server.Flavor) }
 func (r *Rig) platform() string { return r.man.Platform() }
 
 // overhead is what an arm costs beside its load.
-func (r *Rig) overhead() time.Duration { return 2*r.Profile.Settle + 3*r.Profile.Edge }
+func (r *Rig) overhead() time.Duration { return r.Profile.Settle + 3*r.Profile.Edge }
 
 // calibrate searches the prompt lengths that this server and model have not
 // been asked for yet, and keeps them for later runs.
