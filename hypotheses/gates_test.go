@@ -40,7 +40,7 @@ func TestGates(t *testing.T) {
 		{"2 % of every arm failed", "ERRORS", all(rate(0.02))},
 		{"nobody knows how many failed", "ERRORS", one(func(a *analysis.Measured) { a.Summary.Requests.ErrorRate = nil })},
 		{"everything of one arm failed", "ERRORS", one(allFailed)},
-		{"one arm is shorter than its profile asks", "TOO_FEW_REQUESTS", one(func(a *analysis.Measured) { a.TTFT = a.TTFT[:80] })},
+		{"one arm is shorter than its profile asks", "TOO_FEW_REQUESTS", one(func(a *analysis.Measured) { a.TTFT = a.TTFT[:75] })},
 		{"one arm has no interval for its quantile", "TOO_FEW_REQUESTS", one(func(a *analysis.Measured) { a.TTFT = a.TTFT[:50] })},
 		{"one telemetry tick in 50 is missing", "TELEMETRY_HOLES", one(func(a *analysis.Measured) { a.Telemetry.Completeness = 0.98 })},
 		{"nobody knows how whole telemetry is", "TELEMETRY_HOLES", one(func(a *analysis.Measured) { a.Telemetry.Completeness = math.NaN() })},
