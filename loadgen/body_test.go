@@ -27,12 +27,21 @@ func TestBodiesAreTheseBytes(t *testing.T) {
 		target Target
 		want   string
 	}{
-		{"vLLM completions", Target{Model: "m", Dialect: OpenAICompletions},
-			`{"model":"m","prompt":"hi","max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"ignore_eos":true,"min_tokens":64,"stream":true,"stream_options":{"include_usage":true}}`},
-		{"vLLM chat, continuous usage", Target{Model: "m", Dialect: OpenAIChat, Flavor: FlavorVLLM, ContinuousUsage: true},
-			`{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"ignore_eos":true,"min_tokens":64,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}`},
-		{"generic", Target{Model: "m", Dialect: OpenAICompletions, Flavor: FlavorGeneric, ContinuousUsage: true},
-			`{"model":"m","prompt":"hi","max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"stream":true,"stream_options":{"include_usage":true}}`},
+		{
+			"vLLM completions",
+			Target{Model: "m", Dialect: OpenAICompletions},
+			`{"model":"m","prompt":"hi","max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"ignore_eos":true,"min_tokens":64,"stream":true,"stream_options":{"include_usage":true}}`,
+		},
+		{
+			"vLLM chat, continuous usage",
+			Target{Model: "m", Dialect: OpenAIChat, Flavor: FlavorVLLM, ContinuousUsage: true},
+			`{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"ignore_eos":true,"min_tokens":64,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}`,
+		},
+		{
+			"generic",
+			Target{Model: "m", Dialect: OpenAICompletions, Flavor: FlavorGeneric, ContinuousUsage: true},
+			`{"model":"m","prompt":"hi","max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"stream":true,"stream_options":{"include_usage":true}}`,
+		},
 	} {
 		require.Equal(t, c.want, bodyOf(t, c.target, w, "", "hi"), c.why)
 	}
@@ -40,9 +49,11 @@ func TestBodiesAreTheseBytes(t *testing.T) {
 
 // trtllmFields is what trtllm-serve's schema takes; it refuses all else
 // (tensorrt_llm/serve/openai_protocol.py).
-var trtllmFields = []string{"model", "prompt", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "seed",
+var trtllmFields = []string{
+	"model", "prompt", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "seed",
 	"stop", "stop_token_ids", "n", "best_of", "echo", "logprobs", "presence_penalty", "frequency_penalty", "repetition_penalty", "length_penalty",
-	"ignore_eos", "min_tokens", "detokenize", "add_special_tokens", "stream", "stream_options", "lora_request", "truncate_prompt_tokens", "response_format"}
+	"ignore_eos", "min_tokens", "detokenize", "add_special_tokens", "stream", "stream_options", "lora_request", "truncate_prompt_tokens", "response_format",
+}
 
 func TestTRTLLMGetsNoFieldThatItRefuses(t *testing.T) {
 	for _, d := range []Dialect{OpenAICompletions, OpenAIChat} {
@@ -92,8 +103,10 @@ func TestRequestOnTheWire(t *testing.T) {
 		require.Equal(t, "/v1/chat/completions", got.URL.Path)
 		require.Equal(t, http.MethodPost, got.Method)
 		require.Positive(t, got.ContentLength)
-		for name, want := range map[string]string{"Content-Type": "application/json", "Accept": "text/event-stream",
-			"Accept-Encoding": "identity", "Authorization": "Bearer sk-1"} {
+		for name, want := range map[string]string{
+			"Content-Type": "application/json", "Accept": "text/event-stream",
+			"Accept-Encoding": "identity", "Authorization": "Bearer sk-1",
+		} {
 			require.Equal(t, want, got.Header.Get(name))
 		}
 	}

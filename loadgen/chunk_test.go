@@ -91,8 +91,10 @@ var chunkCases = []struct {
 	why, in string
 	want    meaning
 }{
-	{"completion text", `{"choices":[{"index":0,"text":" Paris","token_ids":null,"logprobs":null,"finish_reason":null}],"usage":null}`,
-		meaning{choices: 1, visible: true, usage: absentUsage}},
+	{
+		"completion text", `{"choices":[{"index":0,"text":" Paris","token_ids":null,"logprobs":null,"finish_reason":null}],"usage":null}`,
+		meaning{choices: 1, visible: true, usage: absentUsage},
+	},
 	{"empty text", `{"choices":[{"text":"","finish_reason":null}]}`, meaning{choices: 1, usage: absentUsage}},
 	{"role only", `{"choices":[{"delta":{"role":"assistant","content":""}}]} `, meaning{choices: 1, usage: absentUsage}},
 	{"null content", `{"choices":[{"delta":{"role":"assistant","content":null}}]}`, meaning{choices: 1, usage: absentUsage}},
@@ -101,13 +103,19 @@ var chunkCases = []struct {
 	{"reasoning", `{"choices":[{"delta":{"reasoning":"x"}}]}`, meaning{choices: 1, hidden: true, usage: absentUsage}},
 	{"tool call", `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":""}}]}}]}`, meaning{choices: 1, hidden: true, usage: absentUsage}},
 	{"token ids without text", `{"choices":[{"text":"","token_ids":[5,6]}]}`, meaning{choices: 1, tokenIDs: 2, usage: absentUsage}},
-	{"several choices", `{"choices":[{"text":"","index":0},{"text":"b","index":1,"finish_reason":"stop"}]}`,
-		meaning{choices: 2, visible: true, finish: "stop", usage: absentUsage}},
+	{
+		"several choices", `{"choices":[{"text":"","index":0},{"text":"b","index":1,"finish_reason":"stop"}]}`,
+		meaning{choices: 2, visible: true, finish: "stop", usage: absentUsage},
+	},
 	{"escapes in keys", `{"choices":[{"te\u0078t":"a"}]}`, meaning{choices: 1, visible: true, usage: absentUsage}},
-	{"the last of equal keys counts", `{"choices":[{"text":"a","text":""}],"usage":{"completion_tokens":3},"usage":{}}`,
-		meaning{choices: 1, usage: absentUsage}},
-	{"usage", `{"choices":[],"usage":{"prompt_tokens":7,"total_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}`,
-		meaning{usage: usage{7, 2, 4}}},
+	{
+		"the last of equal keys counts", `{"choices":[{"text":"a","text":""}],"usage":{"completion_tokens":3},"usage":{}}`,
+		meaning{choices: 1, usage: absentUsage},
+	},
+	{
+		"usage", `{"choices":[],"usage":{"prompt_tokens":7,"total_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}`,
+		meaning{usage: usage{7, 2, 4}},
+	},
 	{"usage of zeros", `{"usage":{"prompt_tokens":0,"completion_tokens":0}}`, meaning{usage: usage{0, 0, -1}}},
 	{"counts that are no counts", `{"usage":{"prompt_tokens":-1,"completion_tokens":"9","prompt_tokens_details":null}}`, meaning{usage: absentUsage}},
 	{"counts as floats", `{"usage":{"prompt_tokens":12.0,"completion_tokens":1e2}}`, meaning{usage: usage{12, 100, -1}}},
@@ -130,9 +138,11 @@ func TestDecode(t *testing.T) {
 }
 
 func TestDecodeRefusesWhatIsNotJSON(t *testing.T) {
-	for _, in := range []string{"", " ", "null", "[]", "7", `"x"`, "{", `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a":01}`,
+	for _, in := range []string{
+		"", " ", "null", "[]", "7", `"x"`, "{", `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a":01}`,
 		`{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":tru}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, "{\"a\":\"\n\"}", `{"a":1}}`, `{"a":[1,]}`,
-		`{"choices":[{"text":"a"}`, `{"choices":[{"text":"a]}`, "[DONE]", `{"a":` + strings.Repeat("[", 20000)} {
+		`{"choices":[{"text":"a"}`, `{"choices":[{"text":"a]}`, "[DONE]", `{"a":` + strings.Repeat("[", 20000),
+	} {
 		_, ok := fastMeaning([]byte(in))
 		require.False(t, ok, "%.40q", in)
 	}

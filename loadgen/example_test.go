@@ -19,8 +19,10 @@ func Example() {
 	target := loadgen.Target{BaseURL: server.URL, Model: "tiny", Dialect: loadgen.OpenAICompletions}
 	plan := loadgen.Plan{
 		Arrivals: loadgen.Users(4),
-		Workload: loadgen.Workload{PromptTokens: 64, OutputTokens: 3,
-			Nonce: loadgen.Nonce{Position: loadgen.NonceStart}},
+		Workload: loadgen.Workload{
+			PromptTokens: 64, OutputTokens: 3,
+			Nonce: loadgen.Nonce{Position: loadgen.NonceStart},
+		},
 		Warmup: 100 * time.Millisecond, Measure: 500 * time.Millisecond, Drain: 5 * time.Second,
 		Seed: 1,
 	}

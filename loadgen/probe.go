@@ -56,8 +56,10 @@ func probed(ctx context.Context, rec *Record) (int, error) {
 // refuse a prompt for its length.
 func saysTooLong(msg string) bool {
 	low := strings.ToLower(msg)
-	for _, words := range []string{"context length", "context_length", "context size", "too long", "max_num_tokens",
-		"max_seq_len", "max_model_len", "maximum model length", "longer than", "exceeds the"} {
+	for _, words := range []string{
+		"context length", "context_length", "context size", "too long", "max_num_tokens",
+		"max_seq_len", "max_model_len", "maximum model length", "longer than", "exceeds the",
+	} {
 		if strings.Contains(low, words) {
 			return true
 		}

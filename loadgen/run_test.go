@@ -61,8 +61,10 @@ func testTarget(url string) Target {
 }
 
 func testPlan(a Arrivals, measure time.Duration) Plan {
-	return Plan{Arrivals: a, Measure: measure, Drain: 5 * time.Second,
-		Workload: Workload{PromptTokens: 20, OutputTokens: 4, Nonce: Nonce{Position: NonceStart}}}
+	return Plan{
+		Arrivals: a, Measure: measure, Drain: 5 * time.Second,
+		Workload: Workload{PromptTokens: 20, OutputTokens: 4, Nonce: Nonce{Position: NonceStart}},
+	}
 }
 
 // collect runs a plan and returns its records.

@@ -100,8 +100,10 @@ func (t Target) Validate() error {
 	if strings.ContainsAny(t.APIKey, "\r\n\x00") {
 		fault("APIKey holds a line break (trim it)")
 	}
-	for name, d := range map[string]time.Duration{"HeaderTimeout": t.HeaderTimeout,
-		"IdleTimeout": t.IdleTimeout, "TotalTimeout": t.TotalTimeout, "Epoch": t.Epoch} {
+	for name, d := range map[string]time.Duration{
+		"HeaderTimeout": t.HeaderTimeout,
+		"IdleTimeout":   t.IdleTimeout, "TotalTimeout": t.TotalTimeout, "Epoch": t.Epoch,
+	} {
 		if d < 0 {
 			fault("%s %v is negative (use 0 for none)", name, d)
 		}

@@ -137,8 +137,10 @@ func TestFakeTimeIsExact(t *testing.T) {
 		rec := &Record{}
 		(&worker{c: cl}).send(t.Context(), rec, PromptText{})
 		require.Equal(t, OutcomeOK, rec.Outcome, rec.Error)
-		for want, at := range map[time.Duration]Instant{0: rec.Written, 100 * time.Millisecond: rec.Header,
-			300 * time.Millisecond: rec.FirstToken, 320 * time.Millisecond: rec.LastToken} {
+		for want, at := range map[time.Duration]Instant{
+			0: rec.Written, 100 * time.Millisecond: rec.Header,
+			300 * time.Millisecond: rec.FirstToken, 320 * time.Millisecond: rec.LastToken,
+		} {
 			got, ok := at.Sub(rec.Dispatched)
 			require.True(t, ok)
 			require.Equal(t, want, got)
