@@ -1,6 +1,7 @@
 package hypotheses
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -33,7 +34,7 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 		kneeClaim(fit, curve),
 		h2Rise(fit),
 		h2Ratio(fit, curve),
-		h2PoolFull(levels, knee, known),
+		h2PoolFull(levels, knee, poolFull(levels), known),
 	}, paging.claims()...)
 	if fit.HasKnee() {
 		v.Mechanism = paging.mechanism()
@@ -94,15 +95,16 @@ func h2Ratio(fit *analysis.KneeFit, curve string) analysis.Claim {
 	return analysis.NewClaim("TTFT at 1.5 × knee over that at 0.75 × knee (lower bound)", ratio, 1.5, "ratio", ratio.Lo >= 1.5)
 }
 
-// h2PoolFull: the knee is where the pool is predicted to be full, x = 1. A
-// sweep cannot place a knee more finely than between two of its own levels, so
-// the interval is widened to the levels around it.
-func h2PoolFull(levels []analysis.Level, knee analysis.Estimate, known bool) analysis.Claim {
-	c := analysis.Claim{Text: "the knee's interval, no finer than the sweep's grid, contains the point where the pool is full", Unit: "demand/pool"}
+// h2PoolFull: the knee is where the pool is predicted to be full. A sweep
+// cannot place a knee more finely than between two of its own levels, so the
+// interval is widened to the levels around it.
+func h2PoolFull(levels []analysis.Level, knee, full analysis.Estimate, known bool) analysis.Claim {
+	c := analysis.Claim{Text: "the knee's interval, no finer than the sweep's grid, meets the point where the pool is predicted to be full", Unit: "demand/pool"}
 	if !known {
 		c.Text += " (the server does not tell its pool; set SPARK_KV_TOKENS)"
 		return c
 	}
+	c.Text += fmt.Sprintf(", %.3g to %.3g", full.Lo, full.Hi)
 	lo, hi := knee.Lo, knee.Hi
 	for _, l := range levels {
 		if l.X <= knee.Lo {
@@ -115,8 +117,19 @@ func h2PoolFull(levels []analysis.Level, knee analysis.Estimate, known bool) ana
 		}
 	}
 	c.Value, c.Lo, c.Hi, c.Limit = analysis.Num(knee.Value), analysis.Num(lo), analysis.Num(hi), analysis.Num(1)
-	c.Holds = lo <= 1 && 1 <= hi
+	c.Holds = lo <= full.Hi && full.Lo <= hi
 	return c
+}
+
+// poolFull is where the pool is predicted to be full, in demand over pool: at
+// 1 on average, and for moments already where all users are in flight at once
+// and hold their questions and answers too.
+func poolFull(levels []analysis.Level) analysis.Estimate {
+	calm := interpolate(levels, 1, demandTokens)
+	crowded := interpolate(levels, 1, func(a *analysis.Measured) float64 {
+		return float64(a.Users) * (a.PromptTokensMean + a.OutputTokensMean)
+	})
+	return analysis.Estimate{Value: 1, Lo: min(1, calm/crowded), Hi: 1}
 }
 
 // h2Reasons names what stands against the hypothesis, and whether the data show

@@ -102,7 +102,8 @@ func (h Hypothesis) reportH2(e *analysis.Experiment, v analysis.Verdict, levels 
 		f.Knee = &knee
 	}
 	if known {
-		f.PoolFull = &analysis.Estimate{Value: 1, Lo: 1, Hi: 1}
+		full := poolFull(levels)
+		f.PoolFull = &full
 	}
 	for _, l := range levels {
 		first := l.Arms[0]
