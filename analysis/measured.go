@@ -3,7 +3,9 @@ package analysis
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/internal/jsonl"
 	"github.com/spark-harness/harness/loadgen"
+	"github.com/spark-harness/harness/spark"
 	"github.com/spark-harness/harness/sysmon"
 )
 
@@ -42,16 +45,17 @@ type Measured struct {
 // are over the measured window, ReadBytes over the whole arm between its idle
 // edges. NaN is absent.
 type Telemetry struct {
-	Completeness  float64 // ticks there over ticks due, in [0,1]
-	ReadMBPerSec  float64
-	WriteMBPerSec float64
-	ReadAwaitMs   float64
-	AquSz         float64
-	IOWaitPct     float64
-	CPUBusyCores  float64
-	ReadBytes     float64 // of the watched device, idle edge to idle edge
-	RefaultBytes  float64 // file and anonymous pages that came back, idle edge to idle edge
-	SwapInBytes   float64
+	Completeness   float64 // ticks there over ticks due, in [0,1]
+	ReadMBPerSec   float64
+	ServerMBPerSec float64 // read back from a disk by the server's own count
+	WriteMBPerSec  float64
+	ReadAwaitMs    float64
+	AquSz          float64
+	IOWaitPct      float64
+	CPUBusyCores   float64
+	ReadBytes      float64 // of the watched device, idle edge to idle edge
+	RefaultBytes   float64 // file and anonymous pages that came back, idle edge to idle edge
+	SwapInBytes    float64
 }
 
 // QuantileMs is the TTFT quantile of the arm's good requests; ok is false where
@@ -119,7 +123,7 @@ func measure(dir string) (*Measured, error) {
 		return nil, fmt.Errorf("analysis: read telemetry: %w: %w", err, damageOf(err))
 	}
 	m.Telemetry = reduce(table, m.Summary.Window, m.Idle)
-	return m, nil
+	return m, m.readServer(filepath.Join(dir, "server.jsonl.zst"))
 }
 
 func (m *Measured) readRecords(path string) error {
@@ -150,6 +154,20 @@ func (m *Measured) readRecords(path string) error {
 	slices.Sort(m.TTFT)
 	slices.Sort(m.E2E)
 	m.Cycle, m.PromptTokensMean, m.OutputTokensMean, m.CachedTokensMean = cycle.value(), prompt.value(), output.value(), cached.value()
+	return nil
+}
+
+// readServer reads the server's counters; a server without any left no file.
+func (m *Measured) readServer(path string) error {
+	m.Telemetry.ServerMBPerSec = math.NaN()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	rate, err := serverReadRate(spark.Points(jsonl.Read[spark.Scrape](path)), m.Summary.Window)
+	if err != nil {
+		return fmt.Errorf("analysis: read server counters: %w: %w", err, damageOf(err))
+	}
+	m.Telemetry.ServerMBPerSec = rate
 	return nil
 }
 

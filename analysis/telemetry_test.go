@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"iter"
 	"math"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spark-harness/harness/loadgen"
+	"github.com/spark-harness/harness/spark"
 	"github.com/spark-harness/harness/sysmon"
 )
 
@@ -100,4 +102,31 @@ func TestTelemetryOfAnIdleDisk(t *testing.T) {
 	got := reduce(table, loadgen.Window{Start: time.Second, End: 3 * time.Second}, loadgen.Window{Start: time.Second, End: 3 * time.Second})
 	require.Zero(t, got.ReadBytes, "nothing was read, and that is known")
 	require.True(t, math.IsNaN(got.ReadAwaitMs), "without a read there is no wait to speak of")
+}
+
+func TestServerReadRateIsOverTheWindow(t *testing.T) {
+	point := func(at time.Duration, bytes float64) spark.Point {
+		return spark.Point{T: at, Counters: spark.Counters{DiskInBytes: &bytes}}
+	}
+	seq := func(points ...spark.Point) iter.Seq2[spark.Point, error] {
+		return func(yield func(spark.Point, error) bool) {
+			for _, p := range points {
+				if !yield(p, nil) {
+					return
+				}
+			}
+		}
+	}
+	w := loadgen.Window{Start: 1500 * time.Millisecond, End: 3500 * time.Millisecond}
+	got, err := serverReadRate(seq(point(0, 0), point(time.Second, 0), point(2*time.Second, 10e6), point(3*time.Second, 40e6), point(4*time.Second, 60e6)), w)
+	require.NoError(t, err)
+	require.InDelta(t, (50-5)/2.0, got, 1e-9, "half a second of the second reading and half of the last are outside")
+
+	got, err = serverReadRate(seq(point(2*time.Second, 0), point(3*time.Second, 9e6)), w)
+	require.NoError(t, err)
+	require.True(t, math.IsNaN(got), "the window reaches past the readings")
+
+	got, err = serverReadRate(seq(spark.Point{T: 0}, spark.Point{T: 5 * time.Second}), w)
+	require.NoError(t, err)
+	require.True(t, math.IsNaN(got), "a server that does not count")
 }

@@ -115,7 +115,7 @@ func (h Hypothesis) reportH2(e *analysis.Experiment, v analysis.Verdict, levels 
 			arm.Repeats = append(arm.Repeats, analysis.H2Repeat{
 				Requests: len(a.TTFT), TTFTMillis: endpointMs(a, q), LatencyMillis: e2eMs(a, q),
 				DeviceReadMBps:   a.Telemetry.ReadMBPerSec,
-				ServerPageInMBps: tierBytes(a) / 1e6 / (a.Idle.End - a.Idle.Start).Seconds(),
+				ServerPageInMBps: a.Telemetry.ServerMBPerSec,
 				ReadAwaitMillis:  a.Telemetry.ReadAwaitMs, IOWaitPct: a.Telemetry.IOWaitPct,
 			})
 		}
