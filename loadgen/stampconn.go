@@ -58,7 +58,8 @@ type stamped interface {
 
 // kernelClock maps kernel packet stamps, which are CLOCK_REALTIME, onto
 // CLOCK_MONOTONIC. The offset is refreshed about once a second, because NTP
-// slews the one clock against the other. Safe for concurrent use.
+// slews the one clock against the other; a step of the wall clock spoils stamps
+// until then. Safe for concurrent use.
 type kernelClock struct {
 	clock.Clock
 	offset    atomic.Int64
