@@ -52,8 +52,10 @@ func TestBenchDeclines(t *testing.T) {
 		"no key":        {Lines: []BenchLine{{Name: "H0", Runs: 1, Params: []BenchParam{{"", "x"}}, Values: value}}},
 		"no unit":       {Lines: []BenchLine{{Name: "H0", Runs: 1, Values: []BenchValue{{1, " ", ""}}}}},
 		"odd direction": {Lines: []BenchLine{{Name: "H0", Runs: 1, Values: []BenchValue{{1, "ns", "up"}}}}},
-		"two directions": {Lines: []BenchLine{{Name: "H0", Runs: 1, Values: []BenchValue{{1, "ns", "lower"}}},
-			{Name: "H0", Runs: 1, Values: value}}},
+		"two directions": {Lines: []BenchLine{
+			{Name: "H0", Runs: 1, Values: []BenchValue{{1, "ns", "lower"}}},
+			{Name: "H0", Runs: 1, Values: value},
+		}},
 		"bad config key": {Config: []BenchConfig{{"9x", "y"}}},
 		"colon in a key": {Config: []BenchConfig{{"a:b", "y"}}},
 	} {

@@ -140,10 +140,22 @@ func writeTelemetry(t testing.TB, path string, edit func(*sysmon.Meta, *sysmon.R
 		name string
 		grow float64
 	}{
-		{"raw_rd_ios", 2}, {"raw_rd_sectors", 2e6 / 512}, {"raw_rd_ticks_ms", 6}, {"raw_wr_sectors", 1e6 / 512}, {"raw_weighted_ms", 50},
-		{"raw_cpu_user", 8}, {"raw_cpu_nice", 0}, {"raw_cpu_sys", 0}, {"raw_cpu_idle", 10}, {"raw_cpu_iowait", 2},
-		{"raw_cpu_irq", 0}, {"raw_cpu_softirq", 0}, {"raw_cpu_steal", 0},
-		{"raw_refault_file", 3}, {"raw_refault_anon", 1}, {"raw_pswpin", 5},
+		{"raw_rd_ios", 2},
+		{"raw_rd_sectors", 2e6 / 512},
+		{"raw_rd_ticks_ms", 6},
+		{"raw_wr_sectors", 1e6 / 512},
+		{"raw_weighted_ms", 50},
+		{"raw_cpu_user", 8},
+		{"raw_cpu_nice", 0},
+		{"raw_cpu_sys", 0},
+		{"raw_cpu_idle", 10},
+		{"raw_cpu_iowait", 2},
+		{"raw_cpu_irq", 0},
+		{"raw_cpu_softirq", 0},
+		{"raw_cpu_steal", 0},
+		{"raw_refault_file", 3},
+		{"raw_refault_anon", 1},
+		{"raw_pswpin", 5},
 	}
 	for _, c := range perTick {
 		columns = append(columns, sysmon.Column{Name: c.name, Unit: "u", Kind: sysmon.KindCounter, Group: "test"})

@@ -24,7 +24,7 @@ type markerLayout struct {
 func (l *figureLayout) placeMarkers() {
 	for _, m := range l.f.Markers {
 		v := m.At.Value
-		if math.IsNaN(v) || !(l.x.scale.drawable(v)) {
+		if math.IsNaN(v) || !l.x.scale.drawable(v) {
 			continue
 		}
 		p := markerLayout{FigureMarker: m, inside: l.x.holds(v), x: l.x.at(l.x.clamp(v))}

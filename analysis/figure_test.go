@@ -132,9 +132,12 @@ func TestFigureDeclines(t *testing.T) {
 	_, err := Figure{}.SVG()
 	require.ErrorContains(t, err, "0 panels")
 	for _, f := range []Figure{
-		{Width: 9, Panels: make([]FigurePanel, 1)}, {Panels: make([]FigurePanel, 13)},
-		{Panels: []FigurePanel{{HeightIn: math.NaN()}}}, {Panels: []FigurePanel{{Y: FigureAxis{Scale: 7}}}},
-		{Panels: make([]FigurePanel, 1), Markers: make([]FigureMarker, 7)}, {X: FigureAxis{Scale: -1}, Panels: make([]FigurePanel, 1)},
+		{Width: 9, Panels: make([]FigurePanel, 1)},
+		{Panels: make([]FigurePanel, 13)},
+		{Panels: []FigurePanel{{HeightIn: math.NaN()}}},
+		{Panels: []FigurePanel{{Y: FigureAxis{Scale: 7}}}},
+		{Panels: make([]FigurePanel, 1), Markers: make([]FigureMarker, 7)},
+		{X: FigureAxis{Scale: -1}, Panels: make([]FigurePanel, 1)},
 		{Panels: []FigurePanel{{Layers: []FigureLayer{{Dodge: math.Inf(1)}}}}},
 	} {
 		require.Error(t, f.Validate())

@@ -100,8 +100,12 @@ func TestQueueCurveIsUnbiasedWhereTheHingeIsNot(t *testing.T) {
 	for _, row := range []struct {
 		ratio, knee, hinge float64 // hinge: where the hinge settles
 	}{
-		{2, 16, 16}, {3, 16, 13.7}, {8, 16, 10.7},
-		{2, 48, 48}, {3, 48, 44.7}, {8, 48, 38.5},
+		{2, 16, 16},
+		{3, 16, 13.7},
+		{8, 16, 10.7},
+		{2, 48, 48},
+		{3, 48, 44.7},
+		{8, 48, 38.5},
 	} {
 		rng := rand.New(rand.NewPCG(13, 1))
 		var hinges, queues []float64

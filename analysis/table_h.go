@@ -5,9 +5,15 @@ package analysis
 func (h H0Figure) Table() Table {
 	q := orP99(h.Quantile)
 	t := Table{Title: "H0 Queue knee", Columns: []TableColumn{
-		{"users", ""}, {"repeats", ""}, {"requests", ""},
-		{q + " TTFT", "ms"}, {q + " TTFT low", "ms"}, {q + " TTFT high", "ms"}, {q + " latency", "ms"},
-		{"requests", "1/s"}, {"output tokens", "1/s"},
+		{"users", ""},
+		{"repeats", ""},
+		{"requests", ""},
+		{q + " TTFT", "ms"},
+		{q + " TTFT low", "ms"},
+		{q + " TTFT high", "ms"},
+		{q + " latency", "ms"},
+		{"requests", "1/s"},
+		{"output tokens", "1/s"},
 	}}
 	for _, a := range h.sorted() {
 		e := orMedian(a.TTFT, a.column(H0Repeat.ttft))
@@ -28,9 +34,19 @@ func (h H0Figure) Table() Table {
 func (h H2Figure) Table() Table {
 	q := orP99(h.Quantile)
 	t := Table{Title: "H2 UMA pressure hockey stick", Columns: []TableColumn{
-		{"users", ""}, {"context", "tokens"}, {"demand/pool", ""}, {"repeats", ""}, {"requests", ""},
-		{q + " TTFT", "ms"}, {q + " TTFT low", "ms"}, {q + " TTFT high", "ms"}, {q + " latency", "ms"},
-		{"device read", "MB/s"}, {"server page-in", "MB/s"}, {"r_await", "ms"}, {"iowait", "%"},
+		{"users", ""},
+		{"context", "tokens"},
+		{"demand/pool", ""},
+		{"repeats", ""},
+		{"requests", ""},
+		{q + " TTFT", "ms"},
+		{q + " TTFT low", "ms"},
+		{q + " TTFT high", "ms"},
+		{q + " latency", "ms"},
+		{"device read", "MB/s"},
+		{"server page-in", "MB/s"},
+		{"r_await", "ms"},
+		{"iowait", "%"},
 	}}
 	for _, a := range h.sorted() {
 		e := orMedian(a.TTFT, a.column(H2Repeat.ttft))

@@ -21,21 +21,25 @@ func TestPlantedTruthsOfH0(t *testing.T) {
 		{"growth without a bend", plantedH0(3, power), analysis.Inconclusive, []string{"NO_KNEE"}},
 		{
 			"the queue begins where the batch is full: a setting",
-			limited(plantedH0(4, queue), 16), analysis.Inconclusive, []string{"CONFIG_LIMIT"},
+			limited(plantedH0(4, queue), 16), analysis.Inconclusive,
+			[]string{"CONFIG_LIMIT"},
 		},
 		{"a batch limit elsewhere is none of the knee's", limited(plantedH0(5, queue), 256), analysis.Supported, nil},
 		{"the server tells no batch limit", unlimited(plantedH0(6, queue)), analysis.Supported, nil},
 		{
 			"latency bends and throughput goes on growing: not saturated",
-			plantedH0(7, elastic), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"},
+			plantedH0(7, elastic), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
 		},
 		{
 			"users are not where throughput × time says: not a closed loop",
-			each(plantedH0(8, queue), func(a *analysis.Measured) { a.Cycle *= 1.2 }), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"},
+			each(plantedH0(8, queue), func(a *analysis.Measured) { a.Cycle *= 1.2 }), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
 		},
 		{
 			"the disk is at its plateau before the knee: not a queue of the server's",
-			each(plantedH0(9, queue), func(a *analysis.Measured) { a.Telemetry.ReadMBPerSec = 900 }), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"},
+			each(plantedH0(9, queue), func(a *analysis.Measured) { a.Telemetry.ReadMBPerSec = 900 }), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
 		},
 	} {
 		t.Run(c.why, func(t *testing.T) {

@@ -59,11 +59,15 @@ func TestPlantedTruthsOfH2(t *testing.T) {
 		},
 		{
 			"what did not fit was dropped and computed again: no disk in it",
-			each(plantedH2(5, stick(1)), recomputed), analysis.Inconclusive, []string{noPaging}, "RECOMPUTE", 0,
+			each(plantedH2(5, stick(1)), recomputed), analysis.Inconclusive,
+			[]string{noPaging},
+			"RECOMPUTE", 0,
 		},
 		{
 			"the same knee, and nothing was moved or recomputed",
-			plantedH2(6, stick(1)), analysis.Inconclusive, []string{noPaging}, "QUEUE", 0,
+			plantedH2(6, stick(1)), analysis.Inconclusive,
+			[]string{noPaging},
+			"QUEUE", 0,
 		},
 		{
 			"bytes came back and nobody waited for the device",
@@ -71,35 +75,51 @@ func TestPlantedTruthsOfH2(t *testing.T) {
 				aqu, await := a.Telemetry.AquSz, a.Telemetry.ReadAwaitMs
 				tiered(1)(a)
 				a.Telemetry.AquSz, a.Telemetry.ReadAwaitMs = aqu, await
-			}), analysis.Inconclusive, []string{noPaging}, "KV_TIER", 0,
+			}), analysis.Inconclusive,
+			[]string{noPaging},
+			"KV_TIER", 0,
 		},
 		{
 			"the device read 5 % more than the server says it asked for",
-			each(plantedH2(8, stick(1)), tiered(1.05)), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"}, "KV_TIER", 0,
+			each(plantedH2(8, stick(1)), tiered(1.05)), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
+			"KV_TIER", 0,
 		},
 		{
 			"the device read 5 % less: some of it never came from the disk",
-			each(plantedH2(9, stick(1)), tiered(0.95)), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"}, "KV_TIER", 0,
+			each(plantedH2(9, stick(1)), tiered(0.95)), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
+			"KV_TIER", 0,
 		},
 		{
 			"the knee stands far below the full pool",
-			each(plantedH2(10, stick(0.55)), tiered(1)), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"}, "KV_TIER", 0,
+			each(plantedH2(10, stick(0.55)), tiered(1)), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
+			"KV_TIER", 0,
 		},
 		{
 			"the knee stands far above the full pool",
-			each(plantedH2(11, stick(2.2)), tiered(1)), analysis.Inconclusive, []string{"CLAIM_NOT_SHOWN"}, "KV_TIER", 0,
+			each(plantedH2(11, stick(2.2)), tiered(1)), analysis.Inconclusive,
+			[]string{"CLAIM_NOT_SHOWN"},
+			"KV_TIER", 0,
 		},
 		{
 			"everything fits at every context",
-			vast(plantedH2(12, stick(1e6))), analysis.Inconclusive, []string{"NEVER_FULL"}, "", 0,
+			vast(plantedH2(12, stick(1e6))), analysis.Inconclusive,
+			[]string{"NEVER_FULL"},
+			"", 0,
 		},
 		{
 			"the pool overflows and nobody notices",
-			each(plantedH2(13, stick(1e6)), tiered(1)), analysis.Refuted, []string{"FLAT"}, "", 0,
+			each(plantedH2(13, stick(1e6)), tiered(1)), analysis.Refuted,
+			[]string{"FLAT"},
+			"", 0,
 		},
 		{
 			"a smooth rise is none of a full pool's",
-			each(plantedH2(14, slope), tiered(1)), analysis.Inconclusive, []string{"NO_KNEE"}, "", 0,
+			each(plantedH2(14, slope), tiered(1)), analysis.Inconclusive,
+			[]string{"NO_KNEE"},
+			"", 0,
 		},
 	} {
 		t.Run(c.why, func(t *testing.T) {

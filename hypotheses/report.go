@@ -38,9 +38,13 @@ func verdictLine(v analysis.Verdict) string {
 func benchConfig(e *analysis.Experiment) []analysis.BenchConfig {
 	t := e.Target()
 	return []analysis.BenchConfig{
-		{Key: "goos", Value: runtime.GOOS}, {Key: "goarch", Value: e.Manifest.GOARCH()},
-		{Key: "machine", Value: e.Manifest.Platform()}, {Key: "target", Value: t.Kind}, {Key: "model", Value: t.Model},
-		{Key: "profile", Value: e.Plan.Profile.Name}, {Key: "quantile", Value: quantileName(e)},
+		{Key: "goos", Value: runtime.GOOS},
+		{Key: "goarch", Value: e.Manifest.GOARCH()},
+		{Key: "machine", Value: e.Manifest.Platform()},
+		{Key: "target", Value: t.Kind},
+		{Key: "model", Value: t.Model},
+		{Key: "profile", Value: e.Plan.Profile.Name},
+		{Key: "quantile", Value: quantileName(e)},
 	}
 }
 

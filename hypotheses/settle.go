@@ -20,8 +20,8 @@ const (
 )
 
 // settle waits until the machine has been quiet for the profile's settling
-// time, and says what it saw last. It gives up after 20 settling times: the
-// arm is then measured all the same and its verdict says NOT_QUIET.
+// time, and says what it saw last. When it has to give up, the arm is measured
+// all the same and the verdict says NOT_QUIET.
 func (r *Rig) settle(ctx context.Context) (analysis.Quiet, error) {
 	q := analysis.Quiet{
 		DiskLimit: quietDiskBytesPerSec, CPULimitCores: quietCPUShare * float64(runtime.NumCPU()),
@@ -42,7 +42,7 @@ func (r *Rig) settle(ctx context.Context) (analysis.Quiet, error) {
 		return math.NaN()
 	}
 	start := time.Now()
-	limited, cancel := context.WithTimeout(ctx, 20*r.Profile.Settle)
+	limited, cancel := context.WithTimeout(ctx, r.Profile.SettleMax)
 	defer cancel()
 	ticks := 0
 	err = s.Run(limited, func(row sysmon.Row) error {

@@ -36,7 +36,7 @@ func toy(t *testing.T) Config {
 		Force: true,                       // the race detector may be on: nothing is decided here
 		profile: &Profile{
 			Name: "toy", Window: 150 * time.Millisecond, MinRequests: 8, MaxWindow: 3 * time.Second,
-			Warmup: 50 * time.Millisecond, Drain: 10 * time.Second, Repeats: 1, Quantile: 0.5, Settle: 20 * time.Millisecond, Edge: 20 * time.Millisecond, Thin: true,
+			Warmup: 50 * time.Millisecond, Drain: 10 * time.Second, Repeats: 1, Quantile: 0.5, Settle: 20 * time.Millisecond, SettleMax: 200 * time.Millisecond, Edge: 20 * time.Millisecond, Thin: true,
 		},
 		engine: func(c *emulator.Config) {
 			c.Step, c.StepPerSeq = 500*time.Microsecond, 0

@@ -229,8 +229,10 @@ func (a *Accumulator) Summary(end time.Duration) Summary {
 	if seconds := s.Window.Length().Seconds(); seconds > 0 {
 		s.Rates = a.rates(end, seconds)
 		if a.due > 0 {
-			s.Goodput = &Goodput{SLO: a.plan.SLO, Good: a.good,
-				Share: float64(a.good) / float64(a.due), PerSec: float64(a.good) / seconds}
+			s.Goodput = &Goodput{
+				SLO: a.plan.SLO, Good: a.good,
+				Share: float64(a.good) / float64(a.due), PerSec: float64(a.good) / seconds,
+			}
 		}
 	}
 	return s

@@ -50,20 +50,7 @@ func TestBenchClient(t *testing.T) {
 	s, err := Run(t.Context(), target, p, w.Write)
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
-	s.Client.Process.PeakRSSBytes = peakRSS(t)
 	require.NoError(t, json.NewEncoder(os.Stdout).Encode(s))
-}
-
-// peakRSS is this program's own peak. The one of getrusage includes what the
-// process was before it became this program.
-func peakRSS(t *testing.T) int64 {
-	status, err := os.ReadFile("/proc/self/status")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	var kib int64
-	_, err = fmt.Sscan(rest, &kib)
-	require.NoError(t, err)
-	return kib << 10
 }
 
 // onCore starts this test binary again as a helper, on one core alone.

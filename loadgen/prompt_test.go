@@ -85,13 +85,30 @@ func TestWhatPromptsShare(t *testing.T) {
 		turns, users, seeds [2]int // bounds of the first difference: same user next turn, other user, other seed
 	}{
 		{"start, request", Nonce{NonceStart, ScopeRequest}, 0, suffix, anywhere, anywhere, anywhere},
-		{"start, user: turns share all but the suffix", Nonce{NonceStart, ScopeUser}, 0, suffix,
-			[2]int{total - suffix, total - suffix + 4}, anywhere, anywhere},
+		{
+			"start, user: turns share all but the suffix",
+			Nonce{NonceStart, ScopeUser},
+			0, suffix,
+			[2]int{total - suffix, total - suffix + 4},
+			anywhere, anywhere,
+		},
 		{"start, user, no suffix: turns are equal", Nonce{NonceStart, ScopeUser}, 0, 0, [2]int{total, total}, anywhere, anywhere},
-		{"start after a shared quarter", Nonce{NonceStart, ScopeRequest}, 0.25, suffix,
-			[2]int{100, 100 + NonceWords}, [2]int{100, 100 + NonceWords}, anywhere},
-		{"end, request: only the nonce differs", Nonce{NonceEnd, ScopeRequest}, 0, 0,
-			[2]int{total - NonceWords, total}, [2]int{total - NonceWords, total}, anywhere},
+		{
+			"start after a shared quarter",
+			Nonce{NonceStart, ScopeRequest},
+			0.25, suffix,
+			[2]int{100, 100 + NonceWords},
+			[2]int{100, 100 + NonceWords},
+			anywhere,
+		},
+		{
+			"end, request: only the nonce differs",
+			Nonce{NonceEnd, ScopeRequest},
+			0, 0,
+			[2]int{total - NonceWords, total},
+			[2]int{total - NonceWords, total},
+			anywhere,
+		},
 		{"end, user", Nonce{NonceEnd, ScopeUser}, 0, 0, [2]int{total, total}, [2]int{total - NonceWords, total}, anywhere},
 		{"off: the same for all", Nonce{Position: NonceOff}, 0, 0, [2]int{total, total}, [2]int{total, total}, anywhere},
 		{"off, with a suffix", Nonce{}, 0, suffix, [2]int{total - suffix, total - suffix + 4}, [2]int{total - suffix, total - suffix + 4}, anywhere},
@@ -186,7 +203,8 @@ func FuzzPrompt(f *testing.F) {
 	f.Add(uint64(1), -2, -3, 1, 0, 1.0, uint8(2), uint8(0), 1e-300, -1e300)
 	f.Fuzz(func(t *testing.T, seed uint64, user, turn, tokens, suffix int, share float64, position, scope uint8, slope, overhead float64) {
 		w := Workload{PromptTokens: tokens % 5000, SuffixTokens: suffix, PrefixShare: share, OutputTokens: 1, Nonce: Nonce{
-			[]NoncePosition{"", NonceStart, NonceEnd, NonceOff}[position%4], []NonceScope{"", ScopeUser, ScopeRequest}[scope%3]}}
+			[]NoncePosition{"", NonceStart, NonceEnd, NonceOff}[position%4], []NonceScope{"", ScopeUser, ScopeRequest}[scope%3],
+		}}
 		if (Plan{Arrivals: Users(1), Measure: time.Second, Workload: w}).Validate() != nil {
 			t.Skip()
 		}

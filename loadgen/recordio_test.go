@@ -96,8 +96,10 @@ func TestHandWrittenJSONIsTheStandardJSON(t *testing.T) {
 }
 
 func TestRecordLinesAreCompact(t *testing.T) {
-	r := &Record{ID: 7, Phase: PhaseMeasure, Due: At(1000), Outcome: OutcomeOK,
-		Events: []Event{{At: 5000, Tokens: 1}, {At: 6000, Tokens: 2}, {At: 6500, Tokens: 1}}}
+	r := &Record{
+		ID: 7, Phase: PhaseMeasure, Due: At(1000), Outcome: OutcomeOK,
+		Events: []Event{{At: 5000, Tokens: 1}, {At: 6000, Tokens: 2}, {At: 6500, Tokens: 1}},
+	}
 	require.Equal(t, `{"id":7,"user":0,"turn":0,"phase":"measure","due_ns":1000,"event_ns":[5000,1000,500],"event_tokens":[1,2,1],"outcome":"ok"}`,
 		string(appendRecord(nil, r)))
 	r.Events = []Event{{At: 5000}, {At: 6000}}

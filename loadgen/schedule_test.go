@@ -98,8 +98,10 @@ func TestSchedulesKeepTheirRate(t *testing.T) {
 
 func TestSchedulesAreOrderedAndRepeatable(t *testing.T) {
 	trace := []time.Duration{0, time.Second, time.Second, 9 * time.Second, time.Hour}
-	for _, a := range []Arrivals{Users(10), Constant(50), Poisson(50), Gamma(50, 0.3), Gamma(50, 3),
-		Ramp(0, 50), Ramp(50, 0), Ramp(20, 20), Trace(trace)} {
+	for _, a := range []Arrivals{
+		Users(10), Constant(50), Poisson(50), Gamma(50, 0.3), Gamma(50, 3),
+		Ramp(0, 50), Ramp(50, 0), Ramp(20, 20), Trace(trace),
+	} {
 		t.Run(string(a.Kind), func(t *testing.T) {
 			p := planOf(a)
 			require.NoError(t, p.Validate())

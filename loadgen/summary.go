@@ -174,8 +174,10 @@ func (h *Hist) Summarize(infinite int64) *Latency {
 		}
 		return millis(d)
 	}
-	l := &Latency{N: n, Mean: Millis(math.Inf(1)), Overflow: h.Overflow(),
-		P50: at(0.5), P90: at(0.9), P95: at(0.95), P99: at(0.99), P999: at(0.999), Max: at(1)}
+	l := &Latency{
+		N: n, Mean: Millis(math.Inf(1)), Overflow: h.Overflow(),
+		P50: at(0.5), P90: at(0.9), P95: at(0.95), P99: at(0.99), P999: at(0.999), Max: at(1),
+	}
 	if mean, ok := h.Mean(); ok && infinite == 0 {
 		l.Mean = millis(mean)
 	}

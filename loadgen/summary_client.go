@@ -59,9 +59,11 @@ func (c *clientSums) add(r *Record) {
 }
 
 func (c *clientSums) summary(lag *Hist, outcomes map[Outcome]int64) Client {
-	return Client{Lag: lag.Summarize(0), Late: c.late, Dropped: outcomes[OutcomeDropped], InBytes: c.inBytes,
+	return Client{
+		Lag: lag.Summarize(0), Late: c.late, Dropped: outcomes[OutcomeDropped], InBytes: c.inBytes,
 		EventsPerRead: share(c.events, c.reads), MergedShare: share(c.merged, c.streamed),
-		ReusedShare: share(c.reused, c.sent), Stamps: maps.Clone(c.stamps)}
+		ReusedShare: share(c.reused, c.sent), Stamps: maps.Clone(c.stamps),
+	}
 }
 
 // share is part/whole, absent when there is no whole.
@@ -108,9 +110,11 @@ func off(got, asked int) bool {
 }
 
 func (l *lengthSums) summary() Tokens {
-	t := Tokens{Input: l.input, Output: l.output, Estimated: l.estimated,
+	t := Tokens{
+		Input: l.input, Output: l.output, Estimated: l.estimated,
 		InputMean: share(l.input, l.inputN), OutputMean: share(l.output, l.outputN),
-		InputOff: l.inputOff, OutputOff: l.outputOff}
+		InputOff: l.inputOff, OutputOff: l.outputOff,
+	}
 	if l.cachedN > 0 {
 		t.Cached = new(l.cached)
 	}

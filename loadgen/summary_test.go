@@ -104,8 +104,10 @@ func TestSummaryNames(t *testing.T) {
 	require.NoError(t, err)
 	var v map[string]any
 	require.NoError(t, json.Unmarshal(b, &v))
-	for _, name := range []string{"ttft_ms", "ttft_service_ms", "ttft_visible_ms", "ttfb_ms", "header_ms", "latency_ms",
-		"latency_service_ms", "close_ms", "tpot_ms", "icl_ms", "itl_ms", "max_gap_ms", "ttft_ms_all", "latency_ms_all"} {
+	for _, name := range []string{
+		"ttft_ms", "ttft_service_ms", "ttft_visible_ms", "ttfb_ms", "header_ms", "latency_ms",
+		"latency_service_ms", "close_ms", "tpot_ms", "icl_ms", "itl_ms", "max_gap_ms", "ttft_ms_all", "latency_ms_all",
+	} {
 		group, ok := v[name].(map[string]any)
 		require.True(t, ok, name)
 		for _, field := range []string{"n", "mean", "p50", "p90", "p95", "p99", "p999", "max"} {
@@ -223,9 +225,12 @@ func TestRatesCountWhatHappenedInTheWindow(t *testing.T) {
 		want := ratesOf(records, window)
 		got := *acc.Summary(window.End).Rates
 		for _, pairing := range [][2]float64{
-			{want.OutputTokensPerSec, got.OutputTokensPerSec}, {want.InputTokensPerSec, got.InputTokensPerSec},
-			{want.RequestsPerSec, got.RequestsPerSec}, {want.DuePerSec, got.DuePerSec},
-			{want.InFlight, got.InFlight}, {want.Waiting, got.Waiting},
+			{want.OutputTokensPerSec, got.OutputTokensPerSec},
+			{want.InputTokensPerSec, got.InputTokensPerSec},
+			{want.RequestsPerSec, got.RequestsPerSec},
+			{want.DuePerSec, got.DuePerSec},
+			{want.InFlight, got.InFlight},
+			{want.Waiting, got.Waiting},
 		} {
 			require.InEpsilon(t, pairing[0], pairing[1], 1e-6, "window %v: want %+v, got %+v", window, want, got)
 		}

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,13 +26,23 @@ func ReadUsage() (Usage, error) {
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &ru); err != nil {
 		return Usage{}, fmt.Errorf("loadgen: read process usage: %w", err)
 	}
+	// The peak of getrusage outlives exec: it would be that of the shell which
+	// became this program. The status file's is our own.
+	self, err := procfs.Self()
+	if err != nil {
+		return Usage{}, fmt.Errorf("loadgen: read process usage: %w", err)
+	}
+	status, err := self.NewStatus()
+	if err != nil {
+		return Usage{}, fmt.Errorf("loadgen: read process usage: %w", err)
+	}
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	return Usage{
 		CPU:          time.Duration(ru.Utime.Nano() + ru.Stime.Nano()),
 		GC:           gc.NumGC,
 		GCPause:      gc.PauseTotal,
-		PeakRSSBytes: int64(ru.Maxrss) << 10, // Linux counts KiB
+		PeakRSSBytes: int64(status.VmHWM),
 	}, nil
 }
 

@@ -16,14 +16,34 @@ func TestCgroupPlaces(t *testing.T) {
 		made   []string // below fs/cgroup, with the pid in cgroup.procs
 		reason string
 	}{
-		"version 2: beside ours": {"0::/user.slice/a.scope\n", []string{"user.slice/a.scope"},
-			"/user.slice/spark-emulator-7", []string{"user.slice/spark-emulator-7"}, ""},
-		"version 2 at the root": {"0::/\n", []string{"."},
-			"/spark-emulator-7", []string{"spark-emulator-7"}, ""},
-		"version 1: below ours, in both where the path is one": {"4:memory:/a\n7:blkio:/a\n0::/\n", []string{"blkio/a", "memory/a"},
-			"/a/spark-emulator-7", []string{"blkio/a/spark-emulator-7", "memory/a/spark-emulator-7"}, ""},
-		"version 1 with paths that differ: I/O only": {"4:memory:/m\n7:blkio:/\n", []string{"blkio", "memory/m"},
-			"/spark-emulator-7", []string{"blkio/spark-emulator-7"}, ""},
+		"version 2: beside ours": {
+			"0::/user.slice/a.scope\n",
+			[]string{"user.slice/a.scope"},
+			"/user.slice/spark-emulator-7",
+			[]string{"user.slice/spark-emulator-7"},
+			"",
+		},
+		"version 2 at the root": {
+			"0::/\n",
+			[]string{"."},
+			"/spark-emulator-7",
+			[]string{"spark-emulator-7"},
+			"",
+		},
+		"version 1: below ours, in both where the path is one": {
+			"4:memory:/a\n7:blkio:/a\n0::/\n",
+			[]string{"blkio/a", "memory/a"},
+			"/a/spark-emulator-7",
+			[]string{"blkio/a/spark-emulator-7", "memory/a/spark-emulator-7"},
+			"",
+		},
+		"version 1 with paths that differ: I/O only": {
+			"4:memory:/m\n7:blkio:/\n",
+			[]string{"blkio", "memory/m"},
+			"/spark-emulator-7",
+			[]string{"blkio/spark-emulator-7"},
+			"",
+		},
 		"version 1 without blkio": {"4:memory:/m\n", []string{"memory/m"}, "", nil, "no blkio"},
 		"not allowed":             {"0::/gone/a\n", nil, "", nil, "no such file"},
 	} {

@@ -115,7 +115,8 @@ func counterFields() []counterField {
 			source{"nv_trt_llm_kv_cache_block_metrics", "kv_cache_block_type", equal("fraction"), true})},
 		{func(c *Counters) **float64 { return &c.PrefixQueries }, true, [][]source{
 			{named("vllm:prefix_cache_queries"), named("vllm:gpu_prefix_cache_queries"), named("trtllm_kv_cache_reused_blocks")},
-			{named("trtllm_kv_cache_missed_blocks")}}},
+			{named("trtllm_kv_cache_missed_blocks")},
+		}},
 		{func(c *Counters) **float64 { return &c.PrefixHits }, true, one(
 			named("vllm:prefix_cache_hits"), named("vllm:gpu_prefix_cache_hits"), named("trtllm_kv_cache_reused_blocks"),
 			where("nv_trt_llm_kv_cache_block_metrics", "kv_cache_block_type", equal("reused")), named("sglang:cached_tokens"))},

@@ -58,8 +58,10 @@ func TestFactsAreReadBack(t *testing.T) {
 		"emulator": {func(f *fake) {
 			f.pages["/metrics"] = fixture(t, "vllm.prom") + "spark_emulator_max_num_seqs 64\nspark_emulator_kv_bytes_per_token 8192\nspark_emulator_pool_bytes 361234432\n"
 		}, `{"max_num_seqs":64,"kv_pool_tokens":44096,"kv_pool_bytes":361234432,"kv_block_tokens":16,"kv_bytes_per_token":8192,"prefix_caching":true}`},
-		"trtllm list": {func(f *fake) { f.pages["/metrics"] = fixture(t, "trtllm-iterations.json") },
-			`{"max_num_seqs":64,"kv_pool_tokens":3200,"kv_block_tokens":32}`},
+		"trtllm list": {
+			func(f *fake) { f.pages["/metrics"] = fixture(t, "trtllm-iterations.json") },
+			`{"max_num_seqs":64,"kv_pool_tokens":3200,"kv_block_tokens":32}`,
+		},
 		"trtllm list and latencies only": {func(f *fake) {
 			f.pages["/metrics"], f.pages["/prometheus/metrics"] = fixture(t, "trtllm-iterations.json"), fixture(t, "trtllm-early.prom")
 		}, `{"max_num_seqs":64,"kv_pool_tokens":3200,"kv_block_tokens":32}`},

@@ -65,8 +65,10 @@ func TestCountersUseOneSetOfNames(t *testing.T) {
 func TestCountersOfIterationList(t *testing.T) {
 	p := Scrape{Kind: metricsIterations, Raw: fixture(t, "trtllm-iterations.json")}.Point()
 	require.Empty(t, p.Error)
-	require.Equal(t, Counters{Running: set(3), Waiting: set(4), Paused: set(1), KVUsage: set(0.3),
-		PrefixQueries: set(110), PrefixHits: set(20)}, p.Counters, "the last state counts")
+	require.Equal(t, Counters{
+		Running: set(3), Waiting: set(4), Paused: set(1), KVUsage: set(0.3),
+		PrefixQueries: set(110), PrefixHits: set(20),
+	}, p.Counters, "the last state counts")
 	require.Equal(t, Point{}, Scrape{Kind: metricsIterations, Raw: "[]"}.Point(), "an idle engine says nothing, not zero")
 }
 

@@ -11,18 +11,33 @@ import "strings"
 // meminfoKeys pairs columns with the kernel's keys.
 func meminfoKeys() [][2]string {
 	return [][2]string{
-		{"mem_total_kB", "MemTotal"}, {"mem_free_kB", "MemFree"}, {"mem_available_kB", "MemAvailable"},
-		{"mem_buffers_kB", "Buffers"}, {"mem_cached_kB", "Cached"}, {"mem_swapcached_kB", "SwapCached"},
-		{"mem_active_file_kB", "Active(file)"}, {"mem_inactive_file_kB", "Inactive(file)"},
-		{"mem_unevictable_kB", "Unevictable"}, {"mem_mlocked_kB", "Mlocked"},
-		{"swap_total_kB", "SwapTotal"}, {"swap_free_kB", "SwapFree"},
-		{"mem_dirty_kB", "Dirty"}, {"mem_writeback_kB", "Writeback"},
-		{"mem_anon_kB", "AnonPages"}, {"mem_mapped_kB", "Mapped"}, {"mem_shmem_kB", "Shmem"},
-		{"mem_slab_reclaimable_kB", "SReclaimable"}, {"mem_slab_unreclaimable_kB", "SUnreclaim"},
-		{"mem_kernelstack_kB", "KernelStack"}, {"mem_pagetables_kB", "PageTables"}, {"mem_percpu_kB", "Percpu"},
+		{"mem_total_kB", "MemTotal"},
+		{"mem_free_kB", "MemFree"},
+		{"mem_available_kB", "MemAvailable"},
+		{"mem_buffers_kB", "Buffers"},
+		{"mem_cached_kB", "Cached"},
+		{"mem_swapcached_kB", "SwapCached"},
+		{"mem_active_file_kB", "Active(file)"},
+		{"mem_inactive_file_kB", "Inactive(file)"},
+		{"mem_unevictable_kB", "Unevictable"},
+		{"mem_mlocked_kB", "Mlocked"},
+		{"swap_total_kB", "SwapTotal"},
+		{"swap_free_kB", "SwapFree"},
+		{"mem_dirty_kB", "Dirty"},
+		{"mem_writeback_kB", "Writeback"},
+		{"mem_anon_kB", "AnonPages"},
+		{"mem_mapped_kB", "Mapped"},
+		{"mem_shmem_kB", "Shmem"},
+		{"mem_slab_reclaimable_kB", "SReclaimable"},
+		{"mem_slab_unreclaimable_kB", "SUnreclaim"},
+		{"mem_kernelstack_kB", "KernelStack"},
+		{"mem_pagetables_kB", "PageTables"},
+		{"mem_percpu_kB", "Percpu"},
 		{"mem_cma_free_kB", "CmaFree"},
-		{"huge_total_pages", "HugePages_Total"}, {"huge_free_pages", "HugePages_Free"},
-		{"huge_size_kB", "Hugepagesize"}, {"mem_hugetlb_kB", "Hugetlb"},
+		{"huge_total_pages", "HugePages_Total"},
+		{"huge_free_pages", "HugePages_Free"},
+		{"huge_size_kB", "Hugepagesize"},
+		{"mem_hugetlb_kB", "Hugetlb"},
 	}
 }
 
@@ -37,8 +52,10 @@ func meminfoFormulas() []formula {
 		level("uma_unaccounted_kB",
 			"total − (free + buffers + cached + anon + slab + kernel stacks + page tables + percpu + hugetlb): the driver's pinned share",
 			[]string{"mem_total_kB"},
-			[]string{"mem_free_kB", "mem_buffers_kB", "mem_cached_kB", "mem_anon_kB", "mem_slab_reclaimable_kB",
-				"mem_slab_unreclaimable_kB", "mem_kernelstack_kB", "mem_pagetables_kB", "mem_percpu_kB", "mem_hugetlb_kB"}),
+			[]string{
+				"mem_free_kB", "mem_buffers_kB", "mem_cached_kB", "mem_anon_kB", "mem_slab_reclaimable_kB",
+				"mem_slab_unreclaimable_kB", "mem_kernelstack_kB", "mem_pagetables_kB", "mem_percpu_kB", "mem_hugetlb_kB",
+			}),
 	}
 }
 

@@ -95,8 +95,13 @@ func latencyTable(sum loadgen.Summary) analysis.Table {
 		name string
 		l    *loadgen.Latency
 	}{
-		{"TTFT", sum.TTFT}, {"TTFT (service)", sum.TTFTService}, {"TPOT", sum.TPOT}, {"ICL", sum.ICL},
-		{"max gap", sum.MaxGap}, {"E2E", sum.E2E}, {"client lag", sum.Client.Lag},
+		{"TTFT", sum.TTFT},
+		{"TTFT (service)", sum.TTFTService},
+		{"TPOT", sum.TPOT},
+		{"ICL", sum.ICL},
+		{"max gap", sum.MaxGap},
+		{"E2E", sum.E2E},
+		{"client lag", sum.Client.Lag},
 	} {
 		if l := row.l; l != nil {
 			t.Rows = append(t.Rows, []any{row.name, l.N, float64(l.Mean), float64(l.P50), float64(l.P95), float64(l.P99), float64(l.Max)})

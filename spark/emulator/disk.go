@@ -43,8 +43,10 @@ func newDisk(clk clock.Clock, depth int, sp *spill, ar *arena, land func([]lande
 	if err != nil {
 		return nil, err
 	}
-	d := &disk{clk: clk, aio: a, spill: sp, arena: ar, land: land,
-		flying: make([]op, depth), started: make([]time.Duration, depth)}
+	d := &disk{
+		clk: clk, aio: a, spill: sp, arena: ar, land: land,
+		flying: make([]op, depth), started: make([]time.Duration, depth),
+	}
 	for tag := range depth {
 		d.tags = append(d.tags, tag)
 	}

@@ -40,8 +40,10 @@ func (s *server) generate(chat bool) http.HandlerFunc {
 			writeError(w, errStopped())
 			return
 		}
-		c := &conn{s: s, w: w, flush: http.NewResponseController(w), st: st, q: q, fs: fs,
-			id: answerID(chat, s.salt, n, r.Header.Get("X-Request-Id"))}
+		c := &conn{
+			s: s, w: w, flush: http.NewResponseController(w), st: st, q: q, fs: fs,
+			id: answerID(chat, s.salt, n, r.Header.Get("X-Request-Id")),
+		}
 		c.reply = newReply(s.cfg, a, fs, q, c.id, time.Now())
 		c.serve(r.Context())
 	}

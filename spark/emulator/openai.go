@@ -116,8 +116,10 @@ func decode(r io.Reader, v any, strict bool) *apiError {
 	}
 	if err := dec.Decode(v); err != nil {
 		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			return &apiError{status: http.StatusBadRequest, flat: true,
-				msg: fmt.Sprintf("1 validation error: body.%s: Extra inputs are not permitted", strings.Trim(name, `"`))}
+			return &apiError{
+				status: http.StatusBadRequest, flat: true,
+				msg: fmt.Sprintf("1 validation error: body.%s: Extra inputs are not permitted", strings.Trim(name, `"`)),
+			}
 		}
 		return badRequest("", "1 validation error: body: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -180,8 +182,10 @@ func understand(cfg Config, r io.Reader, chat bool, fs faults) (*ask, *apiError)
 // check refuses what the server cannot do, in vLLM's words where it has them.
 func (c *common) check(cfg Config, a *ask, limit int) *apiError {
 	if c.Model != nil && *c.Model != cfg.Model {
-		return &apiError{status: http.StatusNotFound, kind: "NotFoundError", param: "model",
-			msg: fmt.Sprintf("The model `%s` does not exist.", *c.Model)}
+		return &apiError{
+			status: http.StatusNotFound, kind: "NotFoundError", param: "model",
+			msg: fmt.Sprintf("The model `%s` does not exist.", *c.Model),
+		}
 	}
 	if n := or(c.N, 1); n != 1 || or(c.BestOf, 1) != 1 {
 		return badRequest("n", "n and best_of must be 1: this server gives one answer per request, got n=%d", n)
