@@ -23,7 +23,7 @@ const (
 // h2Contexts is the sweep of the plan up to the server's limit: thin is the
 // least that a knee can be fitted to, quick ends at 4,096 tokens.
 func h2Contexts(p Profile, limit int) []int {
-	all := []int{256, 512, 768, 1024, 1536, 2048, 4096}
+	all := []int{256, 512, 768, 1024, 1280, 1536, 2048, 4096}
 	switch {
 	case p.Thin:
 		all = []int{256, 512, 1024, 2048, 4096}

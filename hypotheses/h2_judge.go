@@ -122,14 +122,18 @@ func h2PoolFull(levels []analysis.Level, knee, full analysis.Estimate, known boo
 }
 
 // poolFull is where the pool is predicted to be full, in demand over pool: at
-// 1 on average, and for moments already where all users are in flight at once
-// and hold their questions and answers too.
+// 1 on average, for moments already where all users are in flight at once and
+// hold their questions and answers too, and always only where it is full with
+// nobody in flight.
 func poolFull(levels []analysis.Level) analysis.Estimate {
-	calm := interpolate(levels, 1, demandTokens)
-	crowded := interpolate(levels, 1, func(a *analysis.Measured) float64 {
+	average := interpolate(levels, 1, demandTokens)
+	most := interpolate(levels, 1, func(a *analysis.Measured) float64 {
 		return float64(a.Users) * (a.PromptTokensMean + a.OutputTokensMean)
 	})
-	return analysis.Estimate{Value: 1, Lo: min(1, calm/crowded), Hi: 1}
+	least := interpolate(levels, 1, func(a *analysis.Measured) float64 {
+		return float64(a.Users) * (a.PromptTokensMean - float64(a.Load.Workload.SuffixTokens))
+	})
+	return analysis.Estimate{Value: 1, Lo: min(1, average/most), Hi: max(1, average/least)}
 }
 
 // h2Reasons names what stands against the hypothesis, and whether the data show
