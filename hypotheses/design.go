@@ -43,7 +43,8 @@ type Pilot struct {
 // PilotLevel is one load of a pilot.
 type PilotLevel struct {
 	Users          int           `json:"users"`
-	CycleMean      time.Duration `json:"cycle_mean_ns"` // due to close
+	CycleMean      time.Duration `json:"cycle_mean_ns"`  // due to close
+	DecodeMean     time.Duration `json:"decode_mean_ns"` // first token to last
 	RequestsPerSec float64       `json:"requests_per_sec"`
 }
 

@@ -13,9 +13,11 @@ import (
 const (
 	h2Output = 32 // tokens, fixed: only the context is swept
 	h2Suffix = 16 // tokens of a new question after the kept context
-	// h2Think keeps most sessions idle at any moment; see
-	// docs/decisions/0001-session-nonce.md.
-	h2Think = 150 * time.Millisecond
+	// Users think, on average, for as many times as long as an answer takes to
+	// decode: this keeps most sessions idle at any moment, on a server of any
+	// speed. See docs/decisions/0001-session-nonce.md.
+	h2ThinkPerDecode = 2
+	h2ThinkLeast     = 50 * time.Millisecond
 
 	defaultUsers = 8 // where neither H0 nor the user says
 )
@@ -98,14 +100,15 @@ func h2Arm(r *Rig, pilot Pilot, block, users, context, longest int) Arm {
 			MinRequests: r.Profile.MinRequests, MaxMeasure: r.Profile.MaxWindow, Drain: r.Profile.Drain,
 		},
 	}
-	a.Load.Arrivals.Think = loadgen.Think{Kind: loadgen.ThinkExponential, Mean: h2Think}
-	a.Load.Arrivals.StartSpread = h2Think
+	think := max(h2ThinkLeast, (h2ThinkPerDecode * pilot.Alone.DecodeMean).Round(10*time.Millisecond))
+	a.Load.Arrivals.Think = loadgen.Think{Kind: loadgen.ThinkExponential, Mean: think}
+	a.Load.Arrivals.StartSpread = think
 	// The pilot computed the longest context alone, uncached, and so tells what
 	// priming costs: every user's context, primeRounds times, about two at once.
 	// A turn on a kept context is a decode and little more, until the disk is
 	// in it; nobody knows yet what that costs.
 	alone := time.Duration(float64(pilot.Alone.CycleMean) * float64(context) / float64(longest))
-	turn := h2Think + pilot.Alone.CycleMean/4
+	turn := think + 2*pilot.Alone.DecodeMean
 	a.Estimate = r.overhead() + alone*time.Duration(users*primeRounds)/2 + r.Profile.Warmup +
 		max(r.Profile.Window, turn*time.Duration(r.Profile.MinRequests/users+1)) + turn
 	return a

@@ -195,11 +195,12 @@ func (r *Rig) pilot(ctx context.Context, w loadgen.Workload, users int) (*Pilot,
 			Warmup: r.Profile.Warmup, Measure: max(r.Profile.Window/4, 300*time.Millisecond),
 			MinRequests: 2 * l.users, MaxMeasure: r.Profile.MaxWindow, Drain: r.Profile.Drain,
 		}
-		var cycle time.Duration
+		var cycle, decode time.Duration
 		n := 0
 		sum, err := loadgen.Run(ctx, r.load(), plan, func(rec *loadgen.Record) error {
 			if d, ok := rec.Close.Sub(rec.Due); ok && rec.Outcome == loadgen.OutcomeOK && rec.Phase == loadgen.PhaseMeasure {
-				cycle += d
+				answer, _ := rec.LastToken.Sub(rec.FirstToken)
+				cycle, decode = cycle+d, decode+answer
 				n++
 			}
 			return nil
@@ -210,7 +211,7 @@ func (r *Rig) pilot(ctx context.Context, w loadgen.Workload, users int) (*Pilot,
 		if n == 0 {
 			return nil, fmt.Errorf("hypotheses: pilot with %d users: no request succeeded: %v (try it by hand with curl)", l.users, sum.Requests.Outcomes)
 		}
-		*l.to = PilotLevel{Users: l.users, CycleMean: cycle / time.Duration(n)}
+		*l.to = PilotLevel{Users: l.users, CycleMean: cycle / time.Duration(n), DecodeMean: decode / time.Duration(n)}
 		if sum.Rates != nil {
 			l.to.RequestsPerSec = sum.Rates.RequestsPerSec
 		}

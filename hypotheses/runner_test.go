@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -63,8 +64,14 @@ func withoutName(environ []string, name string) []string {
 	return out
 }
 
+// interrupted is set by Ctrl-C, which ends all tests of this process.
+var interrupted atomic.Bool
+
 // run measures a hypothesis and turns its verdict into the test's.
 func run(t *testing.T, h Hypothesis) {
+	if interrupted.Load() {
+		t.Skip("interrupted")
+	}
 	root, err := ModuleRoot(".")
 	require.NoError(t, err)
 	require.NoError(t, DefeatTestCache(root))
@@ -76,6 +83,7 @@ func run(t *testing.T, h Hypothesis) {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, func() { interrupted.Store(true) })()
 	deadline, has := t.Deadline()
 	if has {
 		var cancel context.CancelFunc
