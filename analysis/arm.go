@@ -27,8 +27,6 @@ type Arm struct {
 	Idle   loadgen.Window `json:"idle"`
 	Server spark.Counters `json:"server"`
 	Quiet  Quiet          `json:"quiet"`
-	// Fault says why the load ended early; empty when it did not.
-	Fault string `json:"fault,omitempty"`
 }
 
 // Quiet is what the machine did just before an arm, without load.

@@ -72,7 +72,7 @@ func Settings() []Setting {
 		{"SPARK_SEED", "seed of arm order, prompts and arrivals (default 1)", setSeed},
 		{"SPARK_API_KEY", "bearer token for the server; never written anywhere", func(c *Config, v string) error { c.APIKey = v; return nil }},
 		{"SPARK_CA_FILE", "PEM file of the CA that signed the server's certificate", func(c *Config, v string) error { c.CAFile = v; return nil }},
-		{"SPARK_FORCE", "1: measure although this build or machine is unfit; the verdict says so", setForce},
+		{"SPARK_FORCE", "1: measure although this build is unfit for it; the manifest says how it was built", setForce},
 	}
 }
 

@@ -33,7 +33,6 @@ func gatesOf(e *analysis.Experiment) gates {
 		code  string
 		check func(*analysis.Experiment) analysis.Claim
 	}{
-		{"ARM_FAILED", noFault},
 		{"ERRORS", errorsFew},
 		{"TOO_FEW_REQUESTS", requestsEnough},
 		{"TELEMETRY_HOLES", telemetryWhole},
@@ -97,16 +96,6 @@ func worst(arms []*analysis.Measured, of func(*analysis.Measured) float64) float
 
 func upTo(text, unit string, value, limit float64) analysis.Claim {
 	return analysis.NewClaim(text, analysis.Estimate{Value: value, Lo: math.NaN(), Hi: math.NaN()}, limit, unit, value <= limit)
-}
-
-func noFault(e *analysis.Experiment) analysis.Claim {
-	n := 0
-	for _, a := range e.Arms {
-		if a.Fault != "" {
-			n++
-		}
-	}
-	return upTo("validity: every arm ran to its end", "arms", float64(n), 0)
 }
 
 func errorRate(a *analysis.Measured) float64 {

@@ -35,7 +35,6 @@ func TestGates(t *testing.T) {
 		code   string
 		breaks func(*analysis.Experiment)
 	}{
-		{"one arm ended early", "ARM_FAILED", one(func(a *analysis.Measured) { a.Fault = "the server closed every connection" })},
 		{"2 % of one arm failed", "ERRORS", one(rate(0.02))},
 		{"2 % of every arm failed", "ERRORS", all(rate(0.02))},
 		{"nobody knows how many failed", "ERRORS", one(func(a *analysis.Measured) { a.Summary.Requests.ErrorRate = nil })},

@@ -32,8 +32,7 @@ func H0() Hypothesis {
 		ID: "H0", Title: "Queue knee", Preset: "L8B",
 		Claim: "Queueing saturates before the hardware: there is a usable concurrency.",
 	}
-	h.Measure = func(ctx context.Context, r *Rig) (string, error) { return measureH0(ctx, r) }
-	h.Judge = func(e *analysis.Experiment) Judgement { return h.judgeH0(e) }
+	h.Measure, h.Judge = measureH0, h.judgeH0
 	return h
 }
 
@@ -105,10 +104,10 @@ func (h Hypothesis) judgeH0(e *analysis.Experiment) Judgement {
 	if !fit.HasKnee() {
 		return h.reportH0(e, v, levels, fit, nil, 0)
 	}
-	if v.Outcome != analysis.Supported { // a value that is not shown is not handed on
-		return h.reportH0(e, v, levels, fit, &knee, 0)
+	work := 0
+	if v.Outcome == analysis.Supported { // a value that is not shown is not handed on
+		work = max(1, int(workShare*knee.Lo))
 	}
-	work := max(1, int(workShare*knee.Lo))
 	j := h.reportH0(e, v, levels, fit, &knee, work)
 	j.Handover = Handover{UWorkUsers: work}
 	return j
@@ -188,12 +187,8 @@ func h0Reasons(e *analysis.Experiment, fit *analysis.KneeFit, levels []analysis.
 	if fit.HasKnee() {
 		return nil, false
 	}
-	// From the fewest to the most users, within blocks.
-	d, err := lnRatios(levels[0], levels[len(levels)-1], q)
-	if err == nil {
-		if flat, _, err := analysis.Equivalent(d, analysis.SESOI(0), 0.05); err == nil && flat {
-			return []string{"FLAT"}, true
-		}
+	if flat(levels, q) {
+		return []string{"FLAT"}, true
 	}
 	return []string{"NO_KNEE"}, false
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/loadgen"
 )
 
@@ -48,8 +47,7 @@ func H2() Hypothesis {
 		ID: "H2", Title: "UMA pressure hockey stick", Preset: "L70B",
 		Claim: "Context × concurrency beyond the memory's headroom pages KV to the disk, and the tail rises sharply.",
 	}
-	h.Measure = func(ctx context.Context, r *Rig) (string, error) { return measureH2(ctx, r) }
-	h.Judge = func(e *analysis.Experiment) Judgement { return h.judgeH2(e) }
+	h.Measure, h.Judge = measureH2, h.judgeH2
 	return h
 }
 

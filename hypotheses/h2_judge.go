@@ -155,11 +155,8 @@ func h2Reasons(fit *analysis.KneeFit, levels []analysis.Level, p paging, known b
 		// Everything fitted: the sweep never reached the condition it is about.
 		return append(reasons, "NEVER_FULL"), false
 	}
-	d, err := lnRatios(levels[0], levels[len(levels)-1], q)
-	if err == nil {
-		if flat, _, err := analysis.Equivalent(d, analysis.SESOI(0), 0.05); err == nil && flat {
-			return append(reasons, "FLAT"), true
-		}
+	if flat(levels, q) {
+		return append(reasons, "FLAT"), true
 	}
 	return append(reasons, "NO_KNEE"), false
 }

@@ -101,6 +101,18 @@ func lnRatios(a, b analysis.Level, q float64) ([]float64, error) {
 	return d, nil
 }
 
+// flat says that the endpoint is shown to be the same at the lowest and the
+// highest level, within the smallest effect of interest. Data that cannot show
+// it are not flat.
+func flat(levels []analysis.Level, q float64) bool {
+	d, err := lnRatios(levels[0], levels[len(levels)-1], q)
+	if err != nil {
+		return false
+	}
+	same, _, err := analysis.Equivalent(d, analysis.SESOI(0), 0.05)
+	return err == nil && same
+}
+
 // levelEstimate is the level's endpoint over its repeats: the two-stage
 // bootstrap of the quantile of all its good requests.
 func levelEstimate(l analysis.Level, q float64, seed uint64) analysis.Estimate {

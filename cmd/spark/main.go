@@ -47,11 +47,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(spark1(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
+	os.Exit(execute(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
 }
 
-// spark1 is the command without the process around it.
-func spark1(ctx context.Context, args []string, s streams) (exit int) {
+// execute is the command without the process around it.
+func execute(ctx context.Context, args []string, s streams) (exit int) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("spark"),
 		kong.Description("How much of an LLM server's tail latency is the disk's, once its memory is full?"),

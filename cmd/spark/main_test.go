@@ -27,7 +27,7 @@ type transcript struct {
 
 func command(ctx context.Context, args ...string) transcript {
 	var out, err bytes.Buffer
-	exit := spark1(ctx, args, streams{&out, &err})
+	exit := execute(ctx, args, streams{&out, &err})
 	return transcript{exit, out.String(), err.String()}
 }
 
@@ -90,7 +90,7 @@ func TestBadSettings(t *testing.T) {
 
 // A fault of ours must not look like success.
 func TestPanicsAreNotSwallowed(t *testing.T) {
-	require.Panics(t, func() { spark1(t.Context(), []string{"monitor", "--help"}, streams{brokenPipe{}, brokenPipe{}}) })
+	require.Panics(t, func() { execute(t.Context(), []string{"monitor", "--help"}, streams{brokenPipe{}, brokenPipe{}}) })
 }
 
 // brokenPipe is a stream that panics, as a fault in a command would.

@@ -51,7 +51,7 @@ func TestServeEmulator(t *testing.T) {
 	out, errs := newWatched(), newWatched()
 	exit := make(chan int, 1)
 	go func() {
-		exit <- spark1(ctx, []string{"serve", "emulator", "--addr", "127.0.0.1:0", "--dir", spill, "--spill-bytes", "67108864", "--truth", truth}, streams{out, errs})
+		exit <- execute(ctx, []string{"serve", "emulator", "--addr", "127.0.0.1:0", "--dir", spill, "--spill-bytes", "67108864", "--truth", truth}, streams{out, errs})
 	}()
 	var url string
 	for deadline := time.After(time.Minute); url == ""; {
