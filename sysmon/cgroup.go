@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/spark-harness/harness/internal/blockdev"
 )
 
 // Kernel files of the server's cgroup. Version 2 (one directory):
@@ -141,7 +143,7 @@ func parseLevel(b []byte, dst []float64) (err error) {
 // cgroupSources lists what the server's cgroup offers, by the mounted version.
 func cgroupSources(c Config) []probe {
 	const rdB, wrB, rdI, wrI = "raw_cg_rd_bytes", "raw_cg_wr_bytes", "raw_cg_rd_ios", "raw_cg_wr_ios"
-	dev := deviceLine{key: []byte(readTrim(c.sys("block", c.Device, "dev")) + " ")}
+	dev := deviceLine{key: []byte(blockdev.Attr(c.sys("block", c.Device, "dev")) + " ")}
 	current := []Column{{"cg_mem_current_bytes", "B", KindGauge, "cgroup", "memory.current (v2) or memory.usage_in_bytes (v1)"}}
 	if _, err := os.Stat(c.sys("fs/cgroup/cgroup.controllers")); err == nil {
 		dir := c.sys("fs/cgroup", c.ServerCgroup)

@@ -6,14 +6,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/internal/fixture"
 )
 
 func TestCgroupOf(t *testing.T) {
-	proc, sys := plant(t, "gb10.tree")
+	proc, sys := fixture.Plant(t, "testdata/gb10.tree")
 	require.NoError(t, os.RemoveAll(filepath.Join(proc, "self")))
 	require.NoError(t, os.MkdirAll(filepath.Join(proc, "5"), 0o755))
 	require.NoError(t, os.Symlink("5", filepath.Join(proc, "self")))
-	set := func(pid, text string) { put(t, text, proc, pid, "cgroup") }
+	set := func(pid, text string) { fixture.Put(t, text, proc, pid, "cgroup") }
 
 	set("5", "0::/user.slice/shell.scope\n")
 	set("77", "0::/llm.slice/server.scope\n")

@@ -1,11 +1,12 @@
 package sysmon
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spark-harness/harness/internal/blockdev"
 )
 
 // clusters groups CPUs of different speed: "percent of a core" is not one
@@ -47,8 +48,8 @@ func readClusters(sysRoot string) clusters {
 			continue
 		}
 		c := cpu{id: id}
-		c.capacity, _ = strconv.Atoi(readTrim(filepath.Join(d, "cpu_capacity")))
-		midr, _ := strconv.ParseUint(readTrim(filepath.Join(d, "regs/identification/midr_el1")), 0, 64)
+		c.capacity, _ = strconv.Atoi(blockdev.Attr(filepath.Join(d, "cpu_capacity")))
+		midr, _ := strconv.ParseUint(blockdev.Attr(filepath.Join(d, "regs/identification/midr_el1")), 0, 64)
 		c.name = armPart(midr)
 		top = max(top, c.capacity)
 		all = append(all, c)
@@ -75,13 +76,4 @@ func readClusters(sysRoot string) clusters {
 		return clusters{cpus: out.cpus}
 	}
 	return out
-}
-
-// readTrim is a small file's text, or "" when there is none.
-func readTrim(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -24,11 +24,8 @@ type Config struct {
 	PageSize     int           `json:"page_size_bytes"`         // bytes per page; 0 = this kernel's (4096 or 65536 on Arm)
 }
 
-// Sentinels for conditions a caller may want to handle.
-var (
-	ErrConfig   = errors.New("invalid configuration")
-	ErrNoDevice = errors.New("no such block device")
-)
+// ErrConfig marks a Config that cannot work.
+var ErrConfig = errors.New("invalid configuration")
 
 // Validate reports every field out of its range, wrapped in ErrConfig.
 func (c Config) Validate() error {

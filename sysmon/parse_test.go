@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/internal/fixture"
 )
 
 var nan = math.NaN()
@@ -114,12 +116,12 @@ func TestParsePidStat(t *testing.T) {
 }
 
 func TestClustersOfAGB10(t *testing.T) {
-	_, sys := plant(t, "gb10.tree")
+	_, sys := fixture.Plant(t, "testdata/gb10.tree")
 	c := readClusters(sys)
 	require.Equal(t, 20, c.cpus)
 	require.Equal(t, []string{"a725", "x925"}, c.names)
 	require.Equal(t, []int{0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1}, c.of)
-	_, sys = plant(t, "virtio.tree")
+	_, sys = fixture.Plant(t, "testdata/virtio.tree")
 	c = readClusters(sys)
 	require.Equal(t, clusters{cpus: 2}, c, "equal CPUs form no clusters")
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+
+	"github.com/spark-harness/harness/internal/blockdev"
 )
 
 // Kernel files: /proc/PID/io and /proc/PID/stat.
@@ -112,7 +114,7 @@ func pidSources(c Config) []probe {
 			if err != nil {
 				return nil, err
 			}
-			if readTrim(c.proc("sys/kernel/task_delayacct")) != "0" {
+			if blockdev.Attr(c.proc("sys/kernel/task_delayacct")) != "0" {
 				return s, nil
 			}
 			return &hidden{s, pidBlkio, fmt.Errorf("sysmon: read block delay of pid %s: accounting is off (sysctl kernel.task_delayacct=1)", pid)}, nil

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/spark-harness/harness/internal/blockdev"
 	"github.com/spark-harness/harness/internal/clock"
 )
 
@@ -78,7 +79,7 @@ func (s *Sampler) layout(cl clusters) {
 		Columns: append(timeColumns(), cols...), Missing: s.src.missing,
 	}
 	if s.cfg.Device != "" {
-		s.meta.MajMin = readTrim(s.cfg.sys("block", s.cfg.Device, "dev"))
+		s.meta.MajMin = blockdev.Attr(s.cfg.sys("block", s.cfg.Device, "dev"))
 	}
 	for i, c := range s.src.cols {
 		if s.src.have[i] {

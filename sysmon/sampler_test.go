@@ -12,13 +12,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spark-harness/harness/internal/fixture"
+
 	"github.com/spark-harness/harness/internal/clock"
 )
 
 const gb10Disk = "devices/pci0004:00/0004:00:00.0/0004:01:00.0/nvme/nvme0/nvme0n1"
 
 func gb10Config(tb testing.TB) Config {
-	proc, sys := plant(tb, "gb10.tree")
+	proc, sys := fixture.Plant(tb, "testdata/gb10.tree")
 	return Config{
 		ProcRoot: proc, SysRoot: sys, Device: "nvme0n1", PageSize: 65536,
 		ServerCgroup: "/llm.slice/server.scope", ServerPID: 77,
@@ -59,12 +61,12 @@ func TestDerivedColumnsOfAModelledMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := gb10Config(t)
 		tab := record(t, cfg, 2, func(int) {
-			put(t, "1500 12 120000 800 2100 20 168000 1000 3 730 1900 50 1 4000 40 17 80\n", cfg.SysRoot, gb10Disk, "stat")
-			put(t, "pgpgin 8010000\nworkingset_refault_anon 80\nworkingset_refault_file 920\npswpin 503\n", cfg.ProcRoot, "vmstat")
-			put(t, "some avg10=9.99 avg60=0.00 avg300=0.00 total=28000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=12500\n", cfg.ProcRoot, "pressure/io")
-			put(t, "cpu  4040 10 1210 170060 2590 0 150 0 0 0\nintr 5000200\nctxt 9000400\nprocesses 4243\n", cfg.ProcRoot, "stat")
-			put(t, "259:0 rbytes=8192000 wbytes=8192 rios=110 wios=2 dbytes=0 dios=0\n", cfg.SysRoot, "fs/cgroup/llm.slice/server.scope/io.stat")
-			put(t, "read_bytes: 8192000\nwrite_bytes: 8192\n", cfg.ProcRoot, "77/io")
+			fixture.Put(t, "1500 12 120000 800 2100 20 168000 1000 3 730 1900 50 1 4000 40 17 80\n", cfg.SysRoot, gb10Disk, "stat")
+			fixture.Put(t, "pgpgin 8010000\nworkingset_refault_anon 80\nworkingset_refault_file 920\npswpin 503\n", cfg.ProcRoot, "vmstat")
+			fixture.Put(t, "some avg10=9.99 avg60=0.00 avg300=0.00 total=28000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=12500\n", cfg.ProcRoot, "pressure/io")
+			fixture.Put(t, "cpu  4040 10 1210 170060 2590 0 150 0 0 0\nintr 5000200\nctxt 9000400\nprocesses 4243\n", cfg.ProcRoot, "stat")
+			fixture.Put(t, "259:0 rbytes=8192000 wbytes=8192 rios=110 wios=2 dbytes=0 dios=0\n", cfg.SysRoot, "fs/cgroup/llm.slice/server.scope/io.stat")
+			fixture.Put(t, "read_bytes: 8192000\nwrite_bytes: 8192\n", cfg.ProcRoot, "77/io")
 		})
 		for col, want := range map[string]float64{
 			"dt_ns": 1e8, "late_ns": 0, "missed": 0, "resets": 0,
@@ -145,8 +147,8 @@ func TestResetAndWrapEmptyOneTick(t *testing.T) {
 			"5 0 0 10 0 0 0 0 0 0 0\n", // reset
 			"15 0 0 30 0 0 0 0 0 0 0\n",
 		}
-		put(t, stats[0], cfg.SysRoot, gb10Disk, "stat")
-		tab := record(t, cfg, 5, func(n int) { put(t, stats[n], cfg.SysRoot, gb10Disk, "stat") })
+		fixture.Put(t, stats[0], cfg.SysRoot, gb10Disk, "stat")
+		tab := record(t, cfg, 5, func(n int) { fixture.Put(t, stats[n], cfg.SysRoot, gb10Disk, "stat") })
 		require.Equal(t, float64(top), at(t, tab, "raw_rd_ticks_ms", 0))
 		await, _ := tab.Column("r_await_ms")
 		require.True(t, math.IsNaN(await[1]), "the wrap's tick is empty")
@@ -167,8 +169,8 @@ func TestResetAndWrapEmptyOneTick(t *testing.T) {
 func TestIowaitThatDecreasesIsNoReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := gb10Config(t)
-		put(t, "cpu  100 0 0 100 50 0 0 0\n", cfg.ProcRoot, "stat")
-		tab := record(t, cfg, 2, func(int) { put(t, "cpu  180 0 0 200 45 0 0 0\n", cfg.ProcRoot, "stat") })
+		fixture.Put(t, "cpu  100 0 0 100 50 0 0 0\n", cfg.ProcRoot, "stat")
+		tab := record(t, cfg, 2, func(int) { fixture.Put(t, "cpu  180 0 0 200 45 0 0 0\n", cfg.ProcRoot, "stat") })
 		require.Zero(t, at(t, tab, "resets", 1))
 		require.Zero(t, at(t, tab, "iowait_cores", 1))
 		d, ok := tab.Delta("raw_cpu_iowait", tab.T[0], tab.T[1])
@@ -183,9 +185,9 @@ func TestRemovedDeviceLeavesNaNAndAReason(t *testing.T) {
 		tab := record(t, cfg, 5, func(n int) {
 			switch n {
 			case 2:
-				put(t, "", cfg.SysRoot, gb10Disk, "stat")
+				fixture.Put(t, "", cfg.SysRoot, gb10Disk, "stat")
 			case 3:
-				put(t, "1 2 3 4 5 6 7 8 9 10 11\n", cfg.SysRoot, gb10Disk, "stat")
+				fixture.Put(t, "1 2 3 4 5 6 7 8 9 10 11\n", cfg.SysRoot, gb10Disk, "stat")
 			}
 		})
 		ios, _ := tab.Column("raw_rd_ios")
@@ -206,7 +208,7 @@ func TestMissingSourcesHaveReasons(t *testing.T) {
 	cfg := gb10Config(t)
 	require.NoError(t, os.RemoveAll(filepath.Join(cfg.ProcRoot, "pressure")))
 	require.NoError(t, os.RemoveAll(filepath.Join(cfg.ProcRoot, "77")))
-	put(t, "0\n", cfg.ProcRoot, "sys/kernel/task_delayacct")
+	fixture.Put(t, "0\n", cfg.ProcRoot, "sys/kernel/task_delayacct")
 	s, err := New(cfg)
 	require.NoError(t, err, "only the disk must be there")
 	defer func() { require.NoError(t, s.Close()) }()
@@ -227,7 +229,7 @@ func TestMissingSourcesHaveReasons(t *testing.T) {
 
 func TestBlockDelayIsAbsentUnlessTheKernelKeepsIt(t *testing.T) {
 	cfg := gb10Config(t)
-	put(t, "0\n", cfg.ProcRoot, "sys/kernel/task_delayacct")
+	fixture.Put(t, "0\n", cfg.ProcRoot, "sys/kernel/task_delayacct")
 	s, err := New(cfg)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()

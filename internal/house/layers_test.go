@@ -17,14 +17,17 @@ var layers = map[string][]string{
 	"internal/bundle":    {},
 	"internal/house":     {},
 	"internal/buildtags": {},
+	"internal/blockdev":  {},
+	"internal/fixture":   {},
 	"loadgen":            {"internal/clock", "internal/jsonl"},
-	"sysmon":             {"internal/clock", "internal/jsonl"},
+	"sysmon":             {"internal/clock", "internal/jsonl", "internal/blockdev"},
+	"fioctl":             {"internal/clock", "internal/jsonl", "internal/blockdev"},
 	"spark/emulator":     {"internal/clock", "internal/jsonl"},
 	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "spark/emulator"},
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
-	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "spark"},
-	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "loadgen", "sysmon", "spark", "spark/emulator", "analysis"},
-	"cmd/spark":          {"internal/clock", "loadgen", "sysmon", "spark", "spark/emulator", "analysis", "hypotheses"},
+	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "fioctl", "spark"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "loadgen", "sysmon", "fioctl", "spark", "spark/emulator", "analysis"},
+	"cmd/spark":          {"internal/clock", "loadgen", "sysmon", "fioctl", "spark", "spark/emulator", "analysis", "hypotheses"},
 }
 
 func TestImportsPointDown(t *testing.T) {

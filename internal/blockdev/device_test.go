@@ -1,4 +1,4 @@
-package sysmon
+package blockdev
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/internal/fixture"
 )
 
 // fixtureResolver answers stat from a table of "path major:minor".
@@ -14,7 +16,7 @@ func fixtureResolver(proc, sys string, devs map[string][2]uint32) resolver {
 	return resolver{proc: proc, sys: sys, stat: func(path string) (uint32, uint32, error) {
 		d, ok := devs[path]
 		if !ok {
-			return 0, 0, fmt.Errorf("sysmon: stat %s: %w", path, os.ErrNotExist)
+			return 0, 0, fmt.Errorf("blockdev: stat %s: %w", path, os.ErrNotExist)
 		}
 		return d[0], d[1], nil
 	}}
@@ -28,8 +30,8 @@ func names(ns []Node) string {
 	return strings.Join(out, " ")
 }
 
-func TestDeviceOfFindsTheDiskBelow(t *testing.T) {
-	proc, sys := plant(t, "gb10.tree")
+func TestOfFindsTheDiskBelow(t *testing.T) {
+	proc, sys := fixture.Plant(t, "../../sysmon/testdata/gb10.tree")
 	r := fixtureResolver(proc, sys, map[string][2]uint32{
 		"/models": {259, 2}, "/data/kv": {252, 1}, "/luks": {252, 0}, "/raid/x": {9, 0},
 		"/image/f": {7, 0}, "/images/disk.img": {259, 2}, "/whole": {259, 0},
@@ -59,8 +61,8 @@ func TestDeviceOfFindsTheDiskBelow(t *testing.T) {
 	require.Equal(t, "SAMSUNG MZALC4T0HBL1-00B07", d.Model)
 }
 
-func TestDeviceOfRefuses(t *testing.T) {
-	proc, sys := plant(t, "gb10.tree")
+func TestOfRefuses(t *testing.T) {
+	proc, sys := fixture.Plant(t, "../../sysmon/testdata/gb10.tree")
 	r := fixtureResolver(proc, sys, map[string][2]uint32{
 		"/tmp/x": {0, 40}, "/merged/x": {0, 41}, "/pool/x": {0, 42}, "/pool/sub": {0, 77},
 		"/net/x": {0, 43}, "/odd": {8, 1}, "/image/f": {7, 0},
@@ -82,7 +84,7 @@ func TestDeviceOfRefuses(t *testing.T) {
 		require.ErrorIs(t, err, tt.is, tt.path)
 		require.ErrorContains(t, err, tt.says)
 	}
-	proc, sys = plant(t, "virtio.tree")
+	proc, sys = fixture.Plant(t, "../../sysmon/testdata/virtio.tree")
 	r = fixtureResolver(proc, sys, map[string][2]uint32{"/z": {253, 0}, "/home": {254, 0}})
 	_, err := r.resolve("/z")
 	require.ErrorIs(t, err, ErrNotBlock, "a compressed RAM disk is no disk")
@@ -92,11 +94,11 @@ func TestDeviceOfRefuses(t *testing.T) {
 	require.Empty(t, d.Model, "virtio disks tell none")
 }
 
-func TestDeviceOfThisMachine(t *testing.T) {
-	_, err := DeviceOf("/dev/shm", "", "")
+func TestOfThisMachine(t *testing.T) {
+	_, err := Of("/dev/shm", "", "")
 	if _, statErr := os.Stat("/dev/shm"); statErr == nil {
 		require.ErrorIs(t, err, ErrNotBlock, "shared memory is never a disk")
 	}
-	_, err = DeviceOf(t.TempDir()+"/none", "", "")
+	_, err = Of(t.TempDir()+"/none", "", "")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
