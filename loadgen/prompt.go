@@ -1,5 +1,7 @@
 package loadgen
 
+import "cmp"
+
 // sentences are the shapes of the text source, one letter a unit: O opener,
 // A adjective, N noun, V verb, D determiner, P preposition, and the full stop.
 // One 64-bit random number fills any of them: a shape takes 2 bits, a noun 8,
@@ -19,6 +21,7 @@ const bytesPerUnit = 6
 // turn. When the calibrated length is too short for all, the nonce stays and
 // the parts after it are cut from the front. Safe for concurrent use.
 func (w Workload) Prompt(seed uint64, user, turn int, calib Calibration) PromptText {
+	seed = cmp.Or(w.PromptSeed, seed)
 	item := pair(user, turn)
 	if w.Nonce.Scope == ScopeUser {
 		item = pair(user, 0)

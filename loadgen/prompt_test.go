@@ -42,6 +42,14 @@ func TestGoldenPrompts(t *testing.T) {
 	require.Equal(t, Hash(0x17941942f8e09d35), p.Hash, "128k tokens")
 }
 
+func TestPromptSeedStandsApartFromThePlans(t *testing.T) {
+	w := Workload{PromptTokens: 40, Nonce: Nonce{NonceStart, ScopeUser}}
+	own := w
+	own.PromptSeed = 42
+	require.Equal(t, w.Prompt(42, 3, 5, Calibration{}), own.Prompt(7, 3, 5, Calibration{}), "the plan's seed no longer matters")
+	require.NotEqual(t, w.Prompt(7, 3, 5, Calibration{}).Text, own.Prompt(7, 3, 5, Calibration{}).Text)
+}
+
 func TestPromptsHaveTheirLength(t *testing.T) {
 	for _, position := range []NoncePosition{"", NonceOff, NonceStart, NonceEnd} {
 		for _, tokens := range []int{8, 9, 10, 50, 256, 1000, 4096} {

@@ -65,6 +65,11 @@ type Workload struct {
 	// new question after a context that the server may have kept.
 	SuffixTokens int `json:"suffix_tokens,omitempty"`
 
+	// PromptSeed fixes the prompts apart from Plan.Seed, so that runs with the
+	// same arrivals and think times can ask what no other run has asked; 0 takes
+	// Plan.Seed.
+	PromptSeed uint64 `json:"prompt_seed,omitempty"`
+
 	// Prompts, where given, are sent instead of generated text, dealt by
 	// (user+turn); the nonce is added to them. PromptTokens must then be 0.
 	Prompts []string `json:"prompts,omitempty"`
