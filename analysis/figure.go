@@ -10,9 +10,10 @@ import (
 var ErrFigureEmpty = errors.New("nothing to draw")
 
 // Figure is one or more panels stacked over a shared horizontal axis, with
-// vertical markers through all of them and a caption beneath. It is plain data;
-// SVG and PNG draw it, to the same bytes every time. A Figure may be drawn by
-// several goroutines at once.
+// vertical markers through all of them and a caption beneath. Panels over
+// another horizontal axis follow as sections. It is plain data; SVG and PNG
+// draw it, to the same bytes every time. A Figure may be drawn by several
+// goroutines at once.
 //
 // Every string is printed as one line of visible characters: control characters
 // go, line breaks become spaces, and what does not fit is wrapped or cut with
@@ -22,9 +23,22 @@ type Figure struct {
 	Subtitle string // what the figure found, in a line or two
 	Width    FigureWidth
 	X        FigureAxis
-	Panels   []FigurePanel  // from the top; at most 12
-	Markers  []FigureMarker // at most 6
+	Panels   []FigurePanel   // from the top; at most 12, those of the sections included
+	Markers  []FigureMarker  // at most 6
+	Sections []FigureSection // more panels, each section over its own axis; nil for none
 	Caption  FigureCaption
+}
+
+// FigureSection is one or more panels stacked over a horizontal axis of their
+// own, beneath the panels before them.
+type FigureSection struct {
+	X       FigureAxis
+	Panels  []FigurePanel  // from the top
+	Markers []FigureMarker // at most 6
+	// Beside begins a new column to the right where the figure is a page wide.
+	// All columns are equally wide and, their panels growing, equally high. At
+	// the width of a column it changes nothing.
+	Beside bool
 }
 
 // FigureWidth is the width a figure is printed at; its text is at least 7 pt
@@ -42,10 +56,11 @@ type FigureScale int
 
 // Scales. The logarithmic ones draw positive values only.
 const (
-	FigureLinear FigureScale = iota // from 0 upward (or downward), ticks 1-2-5
-	FigureLog10                     // ticks 1-2-5 in each decade: latencies
-	FigureLog2                      // ticks at powers of two: users, tokens
-	FigureTight                     // linear, but only as wide as the data: time
+	FigureLinear   FigureScale = iota // from 0 upward (or downward), ticks 1-2-5
+	FigureLog10                       // ticks 1-2-5 in each decade: latencies
+	FigureLog2                        // ticks at powers of two: users, tokens
+	FigureTight                       // linear, but only as wide as the data: time
+	FigureCategory                    // linear, half a step of room at both ends: the n-th of a list at n
 )
 
 // FigureAxis is one axis. Its range follows from the data.
@@ -93,6 +108,10 @@ const (
 	FigureRing
 	FigureSquare
 	FigureTriangle
+	FigureDiamond
+	FigureCross
+	FigureOpenSquare
+	FigureOpenTriangle
 )
 
 // FigureLayer is one series of a panel.
@@ -104,6 +123,9 @@ type FigureLayer struct {
 	Glyph FigureGlyph
 	Bars  bool // intervals as error bars
 	Band  bool // intervals as a shaded band
+	// Behind draws the layer before those that are not, whatever its place,
+	// which is then its place in the legend alone.
+	Behind bool
 	// Dodge draws the layer this far right of its place, in points, so that it
 	// does not hide behind another; at most 10 either way.
 	Dodge  float64
@@ -144,6 +166,7 @@ type FigureCaption struct {
 const (
 	maxPanels        = 12
 	maxMarkers       = 6
+	maxColumns       = 3
 	maxPanelHeightIn = 10
 	maxDodge         = 10
 	defaultHeightIn  = 0.9
@@ -155,16 +178,42 @@ func (f Figure) Validate() error {
 	if f.Width != FigureColumn && f.Width != FigurePage {
 		errs = append(errs, fmt.Errorf("width %d is neither FigureColumn nor FigurePage", f.Width))
 	}
-	if len(f.Panels) == 0 || len(f.Panels) > maxPanels {
-		errs = append(errs, fmt.Errorf("%d panels (want 1 to %d)", len(f.Panels), maxPanels))
+	panels, columns := 0, 1
+	for i, s := range f.sections() {
+		panels += len(s.Panels)
+		if s.Beside && i > 0 {
+			columns++
+		}
+		if i > 0 && len(s.Panels) == 0 {
+			errs = append(errs, fmt.Errorf("section %d has no panels", i))
+		}
+		errs = append(errs, s.validate()...)
 	}
-	if len(f.Markers) > maxMarkers {
-		errs = append(errs, fmt.Errorf("%d markers (at most %d)", len(f.Markers), maxMarkers))
+	if len(f.Panels) == 0 || panels > maxPanels {
+		errs = append(errs, fmt.Errorf("%d panels (want 1 to %d, the first outside the sections)", panels, maxPanels))
 	}
-	if !f.X.Scale.known() {
-		errs = append(errs, fmt.Errorf("scale %d of the horizontal axis is unknown", f.X.Scale))
+	if columns > maxColumns {
+		errs = append(errs, fmt.Errorf("%d columns (at most %d)", columns, maxColumns))
 	}
-	for i, p := range f.Panels {
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("analysis: draw figure: %w", err)
+	}
+	return nil
+}
+
+// sections are the figure's own panels and then the further ones.
+func (f Figure) sections() []FigureSection {
+	return append([]FigureSection{{X: f.X, Panels: f.Panels, Markers: f.Markers}}, f.Sections...)
+}
+
+func (s FigureSection) validate() (errs []error) {
+	if len(s.Markers) > maxMarkers {
+		errs = append(errs, fmt.Errorf("%d markers (at most %d)", len(s.Markers), maxMarkers))
+	}
+	if !s.X.Scale.known() {
+		errs = append(errs, fmt.Errorf("scale %d of the horizontal axis is unknown", s.X.Scale))
+	}
+	for i, p := range s.Panels {
 		if !p.Y.Scale.known() {
 			errs = append(errs, fmt.Errorf("scale %d of panel %d is unknown", p.Y.Scale, i))
 		}
@@ -177,13 +226,10 @@ func (f Figure) Validate() error {
 			errs = append(errs, fmt.Errorf("height %g in of panel %d (want 0 to %d)", p.HeightIn, i, maxPanelHeightIn))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("analysis: draw figure: %w", err)
-	}
-	return nil
+	return errs
 }
 
-func (s FigureScale) known() bool { return s >= FigureLinear && s <= FigureTight }
+func (s FigureScale) known() bool { return s >= FigureLinear && s <= FigureCategory }
 
 func (s FigureScale) log() bool { return s == FigureLog10 || s == FigureLog2 }
 

@@ -42,6 +42,9 @@ func (e *extent) add(v float64) { e.lo, e.hi = min(e.lo, v), max(e.hi, v) }
 // the frame. One value alone gets a range around it.
 func (e extent) horizontal(s FigureScale) (lo, hi float64) {
 	const margin = 0.035
+	if s == FigureCategory {
+		return e.lo - 0.5, e.hi + 0.5
+	}
 	if s.log() {
 		if e.hi/e.lo < 1.1 {
 			return e.lo / 2, e.hi * 2
@@ -69,7 +72,7 @@ func (e extent) vertical(s FigureScale) (lo, hi float64) {
 		}
 		grow := math.Pow(e.hi/e.lo, margin)
 		return e.lo / grow, e.hi * grow
-	case s == FigureTight:
+	case s == FigureTight, s == FigureCategory:
 		return e.horizontal(s)
 	}
 	e.add(0)

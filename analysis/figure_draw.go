@@ -14,15 +14,21 @@ func (l *figureLayout) drawOn(c vg.CanvasSizer) {
 	p := pen{draw.New(c)}
 	p.box(color.White, vg.Point{}, vg.Point{X: l.width, Y: l.height})
 	l.drawHead(p)
-	l.drawMarkers(p)
-	for _, panel := range l.panels {
-		l.drawFrame(p, panel)
-		for i, layer := range panel.Layers {
-			l.drawLayer(p, panel, layer, panel.runs[i])
+	for _, s := range l.sections {
+		s.drawMarkers(p)
+		for _, panel := range s.panels {
+			s.drawFrame(p, panel)
+			for _, behind := range []bool{true, false} {
+				for i, layer := range panel.Layers {
+					if layer.Behind == behind {
+						s.drawLayer(p, panel, layer, panel.runs[i])
+					}
+				}
+			}
+			s.drawPanelHead(p, panel)
 		}
-		l.drawPanelHead(p, panel)
+		s.drawHorizontal(p)
 	}
-	l.drawHorizontal(p)
 	l.drawFooter(p)
 }
 
@@ -30,8 +36,8 @@ func ink() color.Color { return color.NRGBA{0x1a, 0x1a, 0x1a, 0xff} }
 func dim() color.Color { return color.NRGBA{0x40, 0x40, 0x40, 0xff} }
 
 // baseline is where text sits in a line of the given size whose top is y below
-// the top of the page.
-func (l *figureLayout) baseline(y, size vg.Length) vg.Length { return l.height - y - size*0.95 }
+// the top of a page.
+func (p *page) baseline(y, size vg.Length) vg.Length { return p.height - y - size*0.95 }
 
 func (l *figureLayout) drawHead(p pen) {
 	y := pageMargin
@@ -56,23 +62,23 @@ func (l *figureLayout) drawHead(p pen) {
 }
 
 // drawMarkers draws the lines and shades under the data, and the labels.
-func (l *figureLayout) drawMarkers(p pen) {
-	first := l.panels[0]
-	for _, m := range l.markers {
-		for _, panel := range l.panels {
-			lo, hi := l.x.clamp(m.At.Lo), l.x.clamp(m.At.Hi)
+func (s *sectionLayout) drawMarkers(p pen) {
+	first := s.panels[0]
+	for _, m := range s.markers {
+		for _, panel := range s.panels {
+			lo, hi := s.x.clamp(m.At.Lo), s.x.clamp(m.At.Hi)
 			if lo < hi {
-				p.box(m.Color.tint(0.13), vg.Point{X: l.x.at(lo), Y: panel.y.from}, vg.Point{X: l.x.at(hi), Y: panel.y.to})
+				p.box(m.Color.tint(0.13), vg.Point{X: s.x.at(lo), Y: panel.y.from}, vg.Point{X: s.x.at(hi), Y: panel.y.to})
 			}
 		}
 	}
-	for _, m := range l.markers {
+	for _, m := range s.markers {
 		rise := first.y.to + 2 + vg.Length(m.row)*tickSize*leading
 		p.text(m.text, faceOf(tickSize, false), m.Color.rgb(), m.from, rise+1, 0)
 		if !m.inside {
 			continue
 		}
-		for i, panel := range l.panels {
+		for i, panel := range s.panels {
 			top := panel.y.to
 			if i == 0 {
 				top = rise
@@ -86,10 +92,10 @@ func (l *figureLayout) drawMarkers(p pen) {
 }
 
 // drawFrame draws a panel's grid, axis lines, ticks and vertical labels.
-func (l *figureLayout) drawFrame(p pen, panel panelLayout) {
+func (s *sectionLayout) drawFrame(p pen, panel panelLayout) {
 	grid := color.NRGBA{0xd0, 0xd0, 0xd0, 0xff}
-	for _, t := range l.xTicks {
-		x := l.x.at(t.At)
+	for _, t := range s.xTicks {
+		x := s.x.at(t.At)
 		if t.Label != "" {
 			p.line(grid, hairline, FigureSolid, vg.Point{X: x, Y: panel.y.from}, vg.Point{X: x, Y: panel.y.to})
 		}
@@ -98,13 +104,13 @@ func (l *figureLayout) drawFrame(p pen, panel panelLayout) {
 	for _, t := range panel.yTicks {
 		y := panel.y.at(t.At)
 		if t.Label != "" {
-			p.line(grid, hairline, FigureSolid, vg.Point{X: l.left, Y: y}, vg.Point{X: l.right, Y: y})
+			p.line(grid, hairline, FigureSolid, vg.Point{X: s.left, Y: y}, vg.Point{X: s.right, Y: y})
 		}
-		p.line(ink(), axisLine, FigureSolid, vg.Point{X: l.left, Y: y}, vg.Point{X: l.left - tickReach(t), Y: y})
-		p.text(t.Label, faceOf(tickSize, false), ink(), l.left-tickLen-1.5, y-tickSize*0.35, 1)
+		p.line(ink(), axisLine, FigureSolid, vg.Point{X: s.left, Y: y}, vg.Point{X: s.left - tickReach(t), Y: y})
+		p.text(t.Label, faceOf(tickSize, false), ink(), s.left-tickLen-1.5, y-tickSize*0.35, 1)
 	}
-	p.line(ink(), axisLine, FigureSolid, vg.Point{X: l.left, Y: panel.y.to},
-		vg.Point{X: l.left, Y: panel.y.from}, vg.Point{X: l.right, Y: panel.y.from})
+	p.line(ink(), axisLine, FigureSolid, vg.Point{X: s.left, Y: panel.y.to},
+		vg.Point{X: s.left, Y: panel.y.from}, vg.Point{X: s.right, Y: panel.y.from})
 }
 
 func tickReach(t FigureTick) vg.Length {
@@ -114,13 +120,13 @@ func tickReach(t FigureTick) vg.Length {
 	return tickLen
 }
 
-func (l *figureLayout) drawLayer(p pen, panel panelLayout, layer FigureLayer, runs [][]FigurePoint) {
+func (s *sectionLayout) drawLayer(p pen, panel panelLayout, layer FigureLayer, runs [][]FigurePoint) {
 	solid, soft := color.Color(layer.Color.rgb()), color.Color(layer.Color.tint(0.2))
 	if layer.Faint {
 		solid = layer.Color.tint(0.5)
 	}
 	place := func(x, y float64) vg.Point {
-		return vg.Point{X: l.x.at(x) + vg.Length(layer.Dodge), Y: panel.y.at(panel.y.clamp(y))}
+		return vg.Point{X: s.x.at(x) + vg.Length(layer.Dodge), Y: panel.y.at(panel.y.clamp(y))}
 	}
 	for _, run := range runs {
 		var line, upper, lower []vg.Point
@@ -164,17 +170,17 @@ func (p pen) bar(c color.Color, lo, hi vg.Point, least, most vg.Length) {
 }
 
 // drawHorizontal draws the labels of the shared axis under the last panel.
-func (l *figureLayout) drawHorizontal(p pen) {
-	last := l.panels[len(l.panels)-1]
-	y := l.height - last.y.from + tickLen + 1
+func (s *sectionLayout) drawHorizontal(p pen) {
+	last := s.panels[len(s.panels)-1]
+	y := s.height - last.y.from + tickLen + 1
 	face := faceOf(tickSize, false)
-	for _, t := range l.xTicks {
-		p.text(t.Label, face, ink(), l.x.at(t.At), l.baseline(y, tickSize), 0.5)
-		p.text(t.Sub, face, dim(), l.x.at(t.At), l.baseline(y+tickSize*leading, tickSize), 0.5)
+	for _, t := range s.xTicks {
+		p.text(t.Label, face, ink(), s.x.at(t.At), s.baseline(y, tickSize), 0.5)
+		p.text(t.Sub, face, dim(), s.x.at(t.At), s.baseline(y+tickSize*leading, tickSize), 0.5)
 	}
-	y += vg.Length(l.tickRows()) * tickSize * leading
-	for _, line := range l.xLabel {
-		p.text(line, faceOf(labelSize, true), ink(), (l.left+l.right)/2, l.baseline(y, labelSize), 0.5)
+	y += vg.Length(s.tickRows()) * tickSize * leading
+	for _, line := range s.xLabel {
+		p.text(line, faceOf(labelSize, true), ink(), (s.left+s.right)/2, s.baseline(y, labelSize), 0.5)
 		y += labelSize * leading
 	}
 }

@@ -42,10 +42,10 @@ func legendRows(layers []FigureLayer, runs [][][]FigurePoint, width vg.Length) [
 
 // drawPanelHead prints a panel's label at the left and its legend at the right,
 // above the data, where it can hide none of it.
-func (l *figureLayout) drawPanelHead(p pen, panel panelLayout) {
+func (s *sectionLayout) drawPanelHead(p pen, panel panelLayout) {
 	y := panel.headTop
 	face := faceOf(labelSize, true)
-	p.text(fit(visible(panel.Y.Label), face, l.right-pageMargin), face, ink(), pageMargin, l.baseline(y, labelSize), 0)
+	p.text(fit(visible(panel.Y.Label), face, s.right-s.least-pageMargin), face, ink(), s.least+pageMargin, s.baseline(y, labelSize), 0)
 	if panel.stacked {
 		y += labelSize * leading
 	}
@@ -54,9 +54,9 @@ func (l *figureLayout) drawPanelHead(p pen, panel panelLayout) {
 		for _, e := range row {
 			width += legendGap + e.width
 		}
-		x := l.right - width
+		x := s.right - width
 		for _, e := range row {
-			base := l.baseline(y, labelSize)
+			base := s.baseline(y, labelSize)
 			p.swatch(e.layer, x, base+tickSize*0.35)
 			p.text(e.name, faceOf(tickSize, false), ink(), x+swatchWidth+2, base, 0)
 			x += e.width + legendGap

@@ -21,53 +21,53 @@ type markerLayout struct {
 // placeMarkers puts the labels where they touch neither each other nor another
 // marker's line, in as few rows as that takes. It tries every arrangement: with
 // at most six markers those are few.
-func (l *figureLayout) placeMarkers() {
-	for _, m := range l.f.Markers {
+func (s *sectionLayout) placeMarkers() {
+	for _, m := range s.Markers {
 		v := m.At.Value
-		if math.IsNaN(v) || !l.x.scale.drawable(v) {
+		if math.IsNaN(v) || !s.x.scale.drawable(v) {
 			continue
 		}
-		p := markerLayout{FigureMarker: m, inside: l.x.holds(v), x: l.x.at(l.x.clamp(v))}
-		p.text = fit(visible(m.Label), faceOf(tickSize, false), (l.right-l.left)/2)
+		p := markerLayout{FigureMarker: m, inside: s.x.holds(v), x: s.x.at(s.x.clamp(v))}
+		p.text = fit(visible(m.Label), faceOf(tickSize, false), (s.right-s.left)/2)
 		switch {
-		case v < l.x.lo:
+		case v < s.x.lo:
 			p.text = "← " + p.text
-		case v > l.x.hi:
+		case v > s.x.hi:
 			p.text += " →"
 		}
 		p.width = faceOf(tickSize, false).Width(p.text)
-		l.markers = append(l.markers, p)
+		s.markers = append(s.markers, p)
 	}
 	best, least := []markerLayout(nil), math.Inf(1)
-	l.arrange(0, 0, &best, &least)
-	l.markers = best
-	for _, m := range l.markers {
-		l.markerRows = max(l.markerRows, m.row+1)
+	s.arrange(0, 0, &best, &least)
+	s.markers = best
+	for _, m := range s.markers {
+		s.markerRows = max(s.markerRows, m.row+1)
 	}
 }
 
 // arrange tries all places for marker i and those after it.
-func (l *figureLayout) arrange(i int, cost float64, best *[]markerLayout, least *float64) {
+func (s *sectionLayout) arrange(i int, cost float64, best *[]markerLayout, least *float64) {
 	if cost >= *least {
 		return
 	}
-	if i == len(l.markers) {
+	if i == len(s.markers) {
 		*least = cost
-		*best = append([]markerLayout(nil), l.markers...)
+		*best = append([]markerLayout(nil), s.markers...)
 		return
 	}
-	m := &l.markers[i]
+	m := &s.markers[i]
 	for row := range 3 {
 		for side, from := range []vg.Length{m.x - m.width/2, m.x + 2, m.x - m.width - 2} {
 			m.row, m.from, m.to = row, from, from+m.width
 			own := 10*float64(row) + float64(min(side, 1))
-			if m.from < pageMargin || m.to > l.width-pageMargin {
+			if m.from < s.least+pageMargin || m.to > s.most-pageMargin {
 				own += 5000
 			}
-			for _, other := range l.markers[:i] {
+			for _, other := range s.markers[:i] {
 				own += 100 * float64(clashes(*m, other))
 			}
-			l.arrange(i+1, cost+own, best, least)
+			s.arrange(i+1, cost+own, best, least)
 		}
 	}
 }

@@ -118,6 +118,19 @@ func (p pen) glyph(g FigureGlyph, c color.Color, at vg.Point) {
 		sty.Shape, sty.Radius = draw.BoxGlyph{}, 1.7
 	case FigureTriangle:
 		sty.Shape, sty.Radius = draw.PyramidGlyph{}, 2
+	case FigureDiamond:
+		const half = 2.5
+		p.FillPolygon(c, []vg.Point{{X: at.X - half, Y: at.Y}, {X: at.X, Y: at.Y + half}, {X: at.X + half, Y: at.Y}, {X: at.X, Y: at.Y - half}})
+		return
+	case FigureCross:
+		const half, width = 1.7, 0.8
+		p.line(c, width, FigureSolid, vg.Point{X: at.X - half, Y: at.Y - half}, vg.Point{X: at.X + half, Y: at.Y + half})
+		p.line(c, width, FigureSolid, vg.Point{X: at.X - half, Y: at.Y + half}, vg.Point{X: at.X + half, Y: at.Y - half})
+		return
+	case FigureOpenSquare:
+		sty.Shape, sty.Radius = draw.SquareGlyph{}, 1.7
+	case FigureOpenTriangle:
+		sty.Shape, sty.Radius = draw.TriangleGlyph{}, 2
 	default:
 		sty.Shape = draw.CircleGlyph{}
 	}
