@@ -54,6 +54,21 @@ func Of(path, procRoot, sysRoot string) (Device, error) {
 	return r.resolve(path)
 }
 
+// Named is the device with a kernel name such as "nvme0n1" and what it stands
+// on; sysRoot is "" for /sys. ErrNoDevice where there is none.
+func Named(name, sysRoot string) (Device, error) {
+	r := resolver{proc: "/proc", sys: cmp.Or(sysRoot, "/sys"), stat: statDev}
+	num := Attr(filepath.Join(r.sys, "class/block", name, "dev"))
+	if num == "" || name != filepath.Base(name) {
+		return Device{}, fmt.Errorf("blockdev: %w: %q is not under %s/class/block (lsblk lists them)", ErrNoDevice, name, r.sys)
+	}
+	var d Device
+	if err := r.descend(&d, num, 0); err != nil {
+		return Device{}, fmt.Errorf("blockdev: find device %s: %w", name, err)
+	}
+	return d, nil
+}
+
 // resolver holds the roots, and stat so that fixtures need no real devices.
 type resolver struct {
 	proc, sys string

@@ -102,3 +102,25 @@ func TestOfThisMachine(t *testing.T) {
 	_, err = Of(t.TempDir()+"/none", "", "")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestNamed(t *testing.T) {
+	disks, err := os.ReadDir("/sys/class/block")
+	if err != nil || len(disks) == 0 {
+		t.Skipf("SKIPPED: no block devices here: %v", err)
+	}
+	found := 0
+	for _, e := range disks {
+		d, err := Named(e.Name(), "")
+		if err != nil {
+			continue // a loop device without a file, for one
+		}
+		found++
+		require.Equal(t, e.Name(), d.Chain[0].Name)
+		require.NotEmpty(t, d.MajMin)
+	}
+	require.Positive(t, found)
+	for _, name := range []string{"", "nosuchdisk", "../block", "."} {
+		_, err := Named(name, "")
+		require.ErrorIs(t, err, ErrNoDevice, name)
+	}
+}
