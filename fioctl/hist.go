@@ -84,8 +84,8 @@ func fioRank(q float64, n uint64, bits uint) uint64 {
 	x := new(big.Float).SetPrec(bits).SetFloat64(percent)
 	x.Quo(x, big.NewFloat(100))
 	x.Mul(x, new(big.Float).SetPrec(64).SetUint64(n))
-	rank, accuracy := x.Uint64()
-	if accuracy == big.Below {
+	rank, _ := x.Uint64() // its accuracy says Exact of fractions too
+	if !x.IsInt() {
 		rank++
 	}
 	return rank
