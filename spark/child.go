@@ -31,13 +31,13 @@ type report struct {
 	Error string         `json:"error,omitempty"`
 }
 
-// RunChild is the hook that makes StartEmulator work: programs and TestMain
-// call it with os.Args before anything else. In a process that StartEmulator
-// started it serves until the parent closes its standard input or dies, and
-// returns the exit status with handled set; in any other process it returns
-// at once with handled false.
+// RunChild is the hook that makes StartEmulator and ApplyThrottle work:
+// programs and TestMain call it with os.Args before anything else. In a process
+// that one of them started it serves, or guards settings, until the parent
+// closes its standard input or dies, and returns the exit status with handled
+// set; in any other process it returns at once with handled false.
 func RunChild(args []string) (exit int, handled bool) {
-	if len(args) < 2 || args[1] != childMarker {
+	if !isChild(args) {
 		return 0, false
 	}
 	out := os.NewFile(reportFD, "report")
@@ -45,7 +45,15 @@ func RunChild(args []string) (exit int, handled bool) {
 		return 2, true // typed by hand: nobody listens
 	}
 	defer out.Close()
+	if args[1] == guardianMarker {
+		return runGuardian(os.Stdin, out), true
+	}
 	return runChild(os.Stdin, out, emulator.Serve), true
+}
+
+// isChild tells whether a program was started to become one of our children.
+func isChild(args []string) bool {
+	return len(args) > 1 && (args[1] == childMarker || args[1] == guardianMarker)
 }
 
 // serveFunc is emulator.Serve's form.

@@ -38,6 +38,11 @@ type Counters struct {
 	DiskInBytes   *float64 `json:"disk_in_bytes,omitempty"`
 	DiskOutBlocks *float64 `json:"disk_out_blocks,omitempty"`
 	DiskInBlocks  *float64 `json:"disk_in_blocks,omitempty"`
+	// The server's own waits for the disk: the time of every read that it made,
+	// added up, and how many reads; cumulative. Unlike the device's r_await it
+	// counts what a cgroup limit holds back; see [Throttle].
+	DiskReadSum   *float64 `json:"disk_read_sum_sec,omitempty"` // seconds
+	DiskReadCount *float64 `json:"disk_read_count,omitempty"`
 
 	// Pages that came back from disk with other bytes than were written,
 	// cumulative; only the emulator checks.
@@ -143,6 +148,8 @@ func counterFields() []counterField {
 			named("spark_emulator_page_in_bytes"), named("vllm:kv_offload_tiering_read_bytes"), where(offload, "transfer_type", fromDisk))},
 		{func(c *Counters) **float64 { return &c.DiskOutBlocks }, true, [][]source{{named("kvbm_offload_blocks_h2d")}, {named("kvbm_offload_blocks_d2d")}}},
 		{func(c *Counters) **float64 { return &c.DiskInBlocks }, true, one(named("kvbm_onboard_blocks_d2d"))},
+		{func(c *Counters) **float64 { return &c.DiskReadSum }, true, one(named("spark_emulator_read_seconds_sum"))},
+		{func(c *Counters) **float64 { return &c.DiskReadCount }, true, one(named("spark_emulator_read_seconds_count"))},
 		{func(c *Counters) **float64 { return &c.ChecksumErrors }, true, one(named("spark_emulator_checksum_errors"))},
 	}
 }

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == parentRole {
 		os.Exit(parent(os.Args[2]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == throttleRole {
+		os.Exit(throttleParent(os.Args[2]))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -38,6 +38,10 @@ func TestCountersUseOneSetOfNames(t *testing.T) {
 			TierOutBytes: set(1 << 20), TierInBytes: set(512 << 10), // CPU to NVMe leaves the pool alone
 			DiskOutBytes: set(256 << 10),
 		},
+		"emulator.prom": {
+			Running: set(3), TierInBytes: set(1 << 20), DiskInBytes: set(1 << 20), ChecksumErrors: set(0),
+			DiskReadSum: set(0.1915), DiskReadCount: set(8),
+		},
 		"vllm-old.prom":     {Running: set(1), KVUsage: set(0.5), PrefixQueries: set(100), PrefixHits: set(40), Preemptions: set(2)},
 		"vllm-offload.prom": {Running: set(0), TierOutBytes: set(3000), TierInBytes: set(2000), DiskOutBytes: set(700), DiskInBytes: set(600)},
 		"trtllm.prom": {
@@ -73,9 +77,9 @@ func TestCountersOfIterationList(t *testing.T) {
 }
 
 func TestSince(t *testing.T) {
-	before := Counters{Running: set(1), Preemptions: set(5), PromptTokens: set(10), PrefixHits: set(3)}
-	after := Counters{Running: set(4), Preemptions: set(7), PromptTokens: set(2), GenerationTokens: set(1)}
-	require.Equal(t, Counters{Preemptions: set(2)}, after.Since(before),
+	before := Counters{Running: set(1), Preemptions: set(5), PromptTokens: set(10), PrefixHits: set(3), DiskReadSum: set(0.5), DiskReadCount: set(4)}
+	after := Counters{Running: set(4), Preemptions: set(7), PromptTokens: set(2), GenerationTokens: set(1), DiskReadSum: set(2), DiskReadCount: set(10)}
+	require.Equal(t, Counters{Preemptions: set(2), DiskReadSum: set(1.5), DiskReadCount: set(6)}, after.Since(before),
 		"gauges, counters that fell and counters known on one side only are absent")
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrNoChildHook means that this program does not call RunChild first, so a
-// copy of it cannot become the emulator.
+// copy of it cannot become the emulator or a guardian.
 var ErrNoChildHook = errors.New("spark: the program does not call spark.RunChild first in main or TestMain")
 
 const (
@@ -55,7 +55,7 @@ func StartEmulator(ctx context.Context, cfg emulator.Config) (*EmulatorProcess, 
 		return nil, fmt.Errorf("spark: start emulator: %w", err)
 	}
 	// A copy that did not become the emulator must not start copies in turn.
-	if len(os.Args) > 1 && os.Args[1] == childMarker {
+	if isChild(os.Args) {
 		return nil, ErrNoChildHook
 	}
 	began := time.Now()

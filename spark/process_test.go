@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,18 @@ func TestStartEmulator(t *testing.T) {
 	require.Equal(t, p.Info.KVBytesPerToken, *s.Facts.KVBytesPerToken)
 	require.Equal(t, p.Info.PoolBytes, *s.Facts.KVPoolBytes)
 	require.Equal(t, int64(p.Info.MaxContextTokens), *s.Facts.MaxModelLen)
+
+	page, err := http.Get(p.Info.URL + "/metrics")
+	require.NoError(t, err)
+	defer page.Body.Close()
+	text, err := io.ReadAll(page.Body)
+	require.NoError(t, err)
+	samples, err := ParseMetrics(text)
+	require.NoError(t, err)
+	counters := NewCounters(samples)
+	require.Equal(t, 0.0, *counters.DiskReadSum, "it tells its own waits for the disk, none so far")
+	require.Equal(t, 0.0, *counters.DiskReadCount)
+	http.DefaultClient.CloseIdleConnections()
 
 	require.NoError(t, p.Err())
 	require.NoError(t, p.Stop())
