@@ -55,7 +55,7 @@ type Job struct {
 
 // Bounds of a job.
 const (
-	maxBlockBytes  = 16 << 20
+	maxJobBlock    = 16 << 20
 	maxDepth       = 1024
 	maxRateIOPS    = 10_000_000
 	minBackstop    = 100 * time.Millisecond
@@ -66,11 +66,18 @@ const (
 )
 
 // ErrJob means that a job is not usable; the text names each wrong field.
-var ErrJob = errors.New("fioctl: bad job")
+var ErrJob = errors.New("job not usable")
 
 // Validate checks each field against the range in its comment and returns all
 // that is wrong, wrapped in [ErrJob].
 func (j Job) Validate() error {
+	if err := j.check(); err != nil {
+		return fmt.Errorf("fioctl: %w", err)
+	}
+	return nil
+}
+
+func (j Job) check() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -85,8 +92,8 @@ func (j Job) Validate() error {
 	} else {
 		check(j.ReadPct == 0, "read_pct %d is for randrw only", j.ReadPct)
 	}
-	check(j.BlockBytes >= 512 && j.BlockBytes <= maxBlockBytes && j.BlockBytes%512 == 0,
-		"block_bytes %d must be a multiple of 512, 512 to %d", j.BlockBytes, maxBlockBytes)
+	check(j.BlockBytes >= 512 && j.BlockBytes <= maxJobBlock && j.BlockBytes%512 == 0,
+		"block_bytes %d must be a multiple of 512, 512 to %d", j.BlockBytes, maxJobBlock)
 	check(j.Depth >= 1 && j.Depth <= maxDepth, "depth %d must be 1 to %d", j.Depth, maxDepth)
 	check(j.Threads >= 0 && j.Threads <= max(j.Depth, 1), "threads %d must be 1 to depth", j.Threads)
 	check(j.Threads <= 1 || j.Depth%j.Threads == 0, "depth %d must be a multiple of threads %d", j.Depth, j.Threads)

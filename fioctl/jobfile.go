@@ -11,17 +11,25 @@ import (
 )
 
 // ErrName means that a path cannot be written into a job file.
-var ErrName = errors.New("fioctl: path cannot stand in a job file")
+var ErrName = errors.New("path cannot stand in a job file")
 
 // File is the job file that fio reads: the same bytes for the same arguments.
 // The target must be an absolute path of a file of at least size bytes, at
 // least one block. The error is [ErrJob], [ErrName] or [ErrNoEngine].
 func (j Job) File(f Fio, target string, size int64) ([]byte, error) {
-	if err := j.Validate(); err != nil {
+	text, err := j.file(f, target, size)
+	if err != nil {
+		return nil, fmt.Errorf("fioctl: make job file: %w", err)
+	}
+	return text, nil
+}
+
+func (j Job) file(f Fio, target string, size int64) ([]byte, error) {
+	if err := j.check(); err != nil {
 		return nil, err
 	}
 	if f.Engine != EngineURing && f.Engine != EngineLibaio && f.Engine != EnginePsync {
-		return nil, fmt.Errorf("fioctl: make job file: %w: %q", ErrNoEngine, f.Engine)
+		return nil, fmt.Errorf("%w: %q", ErrNoEngine, f.Engine)
 	}
 	name, err := escapeName(target)
 	if err != nil {

@@ -101,7 +101,7 @@ func prepare(ctx context.Context, c StartConfig, s steps) (p *Process, err error
 	if c.FlowWait < 0 {
 		return nil, fmt.Errorf("flow wait %v is negative", c.FlowWait)
 	}
-	job, err := c.Job.File(c.Fio, c.Target.Path, c.Target.SizeBytes)
+	job, err := c.Job.file(c.Fio, c.Target.Path, c.Target.SizeBytes)
 	if err != nil {
 		return nil, err
 	}

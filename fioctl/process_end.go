@@ -67,7 +67,7 @@ func (p *Process) Stop() (Run, error) {
 				p.run.Signals++
 				p.mu.Unlock()
 			}
-			if within(p.reap, s.wait) {
+			if closedWithin(p.reap, s.wait) {
 				break
 			}
 		}
@@ -79,8 +79,8 @@ func (p *Process) Stop() (Run, error) {
 	return p.run, p.stopErr
 }
 
-// within reports whether a channel is closed in time.
-func within(c <-chan struct{}, wait time.Duration) bool {
+// closedWithin reports whether a channel is closed in time.
+func closedWithin(c <-chan struct{}, wait time.Duration) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -96,7 +96,7 @@ func within(c <-chan struct{}, wait time.Duration) bool {
 func (p *Process) finish(out *os.File) {
 	defer close(p.done)
 	<-p.reap
-	if !within(p.read, p.steps.drain) {
+	if !closedWithin(p.read, p.steps.drain) {
 		// Somebody else holds the pipe: what fio wrote is here.
 		_ = out.SetReadDeadline(time.Unix(1, 0))
 		<-p.read
