@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // H4Figure is what the storage figure, its table and its benchmark lines show:
@@ -29,7 +30,7 @@ type H4Figure struct {
 
 // H4Level is one level of contention in one arm.
 type H4Level struct {
-	Name    string
+	Name    string  // distinct within the arm
 	Share   float64 // of the device's measured maximum, 0 to 1; NaN for none
 	Repeats []H4Repeat
 	// TTFT is the level's estimate in ms. Where its Value is not positive the
@@ -103,7 +104,7 @@ func FigureH4(h H4Figure) Figure {
 	q := orP99(h.Quantile)
 	scatter := FigurePanel{Y: FigureAxis{Label: "(a) " + q + " TTFT (ms)", Scale: FigureLog10}, HeightIn: 1.75, Layers: h.scatter()}
 	ttft := FigurePanel{Y: FigureAxis{Label: "(b) " + q + " TTFT (ms)", Scale: FigureLog10}, HeightIn: 1.25, Layers: h.byLevel()}
-	reads := FigurePanel{Y: FigureAxis{Label: "(c) read latency (ms)", Scale: FigureLog10}, Layers: h.readLatency()}
+	reads := FigurePanel{Y: FigureAxis{Label: "(c) read latency (ms)", Scale: FigureLog10}, HeightIn: 1, Layers: h.readLatency()}
 	return Figure{
 		Title:    "H4 Storage QoS sensitivity",
 		Subtitle: h.subtitle(),
@@ -176,22 +177,32 @@ func (h H4Figure) slots() []H4Level {
 	return slots
 }
 
-// ticks name the levels, with their share beneath.
+// ticks name the levels, with their share beneath. Names of many levels would
+// be cut: then those that have a share go by it, and the others' second word
+// stands beneath the first.
 func (h H4Figure) ticks() []FigureTick {
-	ticks := []FigureTick{}
-	for i, l := range h.slots() {
-		ticks = append(ticks, FigureTick{At: float64(i + 1), Label: l.Name, Sub: l.share()})
+	const roomy = 4
+	ticks, slots := []FigureTick{}, h.slots()
+	for i, l := range slots {
+		t := FigureTick{At: float64(i + 1), Label: visible(l.Name), Sub: l.share()}
+		switch {
+		case len(slots) <= roomy:
+		case t.Sub != "":
+			t.Label, t.Sub = t.Sub, ""
+		default:
+			t.Label, t.Sub, _ = strings.Cut(t.Label, " ")
+		}
+		ticks = append(ticks, t)
 	}
 	return ticks
 }
 
 func (h H4Figure) levelsLabel() string {
-	for _, l := range h.slots() {
-		if l.share() != "" {
-			return "storage level; share of the device's maximum"
-		}
+	const label = "storage level"
+	if slices.ContainsFunc(h.slots(), func(l H4Level) bool { return l.share() != "" }) {
+		return label + ", of the device's maximum"
 	}
-	return "storage level"
+	return label
 }
 
 func (l H4Level) share() string {
@@ -218,6 +229,8 @@ func (l H4Level) counted() []H4Repeat {
 	}
 	return slices.DeleteFunc(slices.Clone(l.Repeats), func(r H4Repeat) bool { return !r.Verified })
 }
+
+func (l H4Level) counts(r H4Repeat) bool { return r.Verified || l.verified() == 0 }
 
 func (l H4Level) column(of func(H4Repeat) float64) []float64 {
 	var values []float64

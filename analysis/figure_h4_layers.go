@@ -1,10 +1,13 @@
 package analysis
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // scatter are the layers of TTFT over r_await in the legend's order: levels of
-// the paging arm, the other arms, the fitted line. Drawn are first the slope's
-// interval, then the runs, the line and the estimates.
+// the paging arm, the fitted line, the other arms. Drawn are first the slope's
+// interval, then runs and line, and the estimates over them.
 func (h H4Figure) scatter() []FigureLayer {
 	overAwait := func(r H4Repeat) FigurePoint { return FigurePoint{r.readAwait(), only(r.ttft())} }
 	level := func(l H4Level) FigurePoint { return FigurePoint{l.median(H4Repeat.readAwait), l.ttft()} }
@@ -15,6 +18,11 @@ func (h H4Figure) scatter() []FigureLayer {
 			FigureLayer{Color: color, Glyph: glyph, Faint: true, Behind: true, Points: pointsOf(l.counted(), overAwait)},
 			FigureLayer{Name: l.Name, Color: color, Glyph: glyph, Bars: true, Points: []FigurePoint{level(l)}})
 	}
+	if h.SlopeAt != nil {
+		line := fitLayer(h.SlopeAt, h.spanOf(H4Repeat.readAwait))
+		line.Name, line.Behind = h.slopeText(), true
+		layers = append(layers, line)
+	}
 	for _, a := range h.arms()[1:] {
 		runs := FigureLayer{Color: a.color, Glyph: a.glyph, Faint: true, Behind: true}
 		levels := FigureLayer{Name: a.condition, Color: a.color, Glyph: a.glyph, Bars: true}
@@ -24,13 +32,7 @@ func (h H4Figure) scatter() []FigureLayer {
 		}
 		layers = append(layers, runs, levels)
 	}
-	layers = append(layers, h.voids(func(_ h4Arm, _ H4Level, _ int, r H4Repeat) FigurePoint { return overAwait(r) }))
-	if h.SlopeAt == nil {
-		return layers
-	}
-	line := fitLayer(h.SlopeAt, h.spanOf(H4Repeat.readAwait))
-	line.Name, line.Behind = h.slopeText(), true
-	return append(layers, line)
+	return append(layers, h.voids(func(_ h4Arm, _ H4Level, _ int, r H4Repeat) FigurePoint { return overAwait(r) }))
 }
 
 // slopeBand is the slope's interval as lines through the runs' geometric
@@ -91,7 +93,7 @@ func (h H4Figure) byLevel() []FigureLayer {
 		levels := FigureLayer{Name: a.condition, Color: a.color, Glyph: a.glyph, Bars: true, Line: FigureDashed}
 		for i, l := range a.levels {
 			for j, r := range l.Repeats {
-				if h.countedRun(l, r) {
+				if l.counts(r) {
 					runs.Points = append(runs.Points, place(a, l, j, r))
 				}
 			}
@@ -131,15 +133,13 @@ func runShift(a h4Arm, i, n int) float64 {
 	return from + (to-from)*(float64(i)+0.5)/float64(n)
 }
 
-func (h H4Figure) countedRun(l H4Level, r H4Repeat) bool { return r.Verified || l.verified() == 0 }
-
 // voids are the runs that count nowhere.
 func (h H4Figure) voids(place func(a h4Arm, l H4Level, i int, r H4Repeat) FigurePoint) FigureLayer {
 	layer := FigureLayer{Name: "void run", Color: FigureBlack, Glyph: FigureCross}
 	for _, a := range h.arms() {
 		for _, l := range a.levels {
 			for i, r := range l.Repeats {
-				if !h.countedRun(l, r) {
+				if !l.counts(r) {
 					layer.Points = append(layer.Points, place(a, l, i, r))
 				}
 			}
@@ -149,26 +149,42 @@ func (h H4Figure) voids(place func(a h4Arm, l H4Level, i int, r H4Repeat) Figure
 }
 
 // readLatency are the layers of what a read waits, by level: whether the load
-// arrived at the device at all.
+// arrived at the device, and at the server.
 func (h H4Figure) readLatency() []FigureLayer {
+	arms := h.arms()
+	paging, comfy, throttled := arms[0], arms[1], arms[3]
+	medians := func(a h4Arm, of func(H4Repeat) float64) (points []FigurePoint) {
+		for _, l := range a.levels {
+			points = append(points, FigurePoint{h.place(a, l.Name), only(l.median(of))})
+		}
+		return points
+	}
 	runs := FigureLayer{Color: FigureBlue, Glyph: FigureDot, Faint: true}
-	await := FigureLayer{Name: "r_await", Color: FigureBlue, Glyph: FigureDisc, Line: FigureSolid}
-	probe := FigureLayer{Name: "probe", Color: FigureVermillion, Glyph: FigureOpenSquare, Line: FigureDashed}
-	for i, l := range h.Levels {
-		x := float64(i + 1)
-		for j, r := range l.Repeats {
-			if h.countedRun(l, r) {
-				runs.Points = append(runs.Points, FigurePoint{x + runShift(h.arms()[0], j, len(l.Repeats)), only(r.readAwait())})
+	for _, l := range h.Levels {
+		for i, r := range l.Repeats {
+			if l.counts(r) {
+				runs.Points = append(runs.Points, FigurePoint{h.place(paging, l.Name) + runShift(paging, i, len(l.Repeats)), only(r.readAwait())})
 			}
 		}
-		await.Points = append(await.Points, FigurePoint{x, only(l.median(H4Repeat.readAwait))})
-		probe.Points = append(probe.Points, FigurePoint{x, only(l.median(H4Repeat.probe))})
 	}
-	comfy := FigureLayer{Name: "r_await, comfy", Color: FigureGrey, Glyph: FigureRing, Line: FigureDashed}
-	for _, l := range h.Comfy {
-		comfy.Points = append(comfy.Points, FigurePoint{h.place(h.arms()[1], l.Name), only(l.median(H4Repeat.readAwait))})
+	// The paging arm's line ends where the throttled one's begins: the levels of
+	// the two are no one order.
+	series := func(name string, c FigureColor, g FigureGlyph, line FigureLine, of func(H4Repeat) float64) []FigureLayer {
+		l := FigureLayer{Name: name, Color: c, Glyph: g, Line: line, Points: medians(paging, of)}
+		more := l
+		more.Name, more.Points = "", medians(throttled, of)
+		return []FigureLayer{l, more}
 	}
-	return []FigureLayer{runs, await, probe, comfy}
+	layers := append([]FigureLayer{runs}, series("r_await", FigureBlue, FigureDisc, FigureSolid, H4Repeat.readAwait)...)
+	layers = append(layers, series("probe", FigureVermillion, FigureOpenSquare, FigureDashed, H4Repeat.probe)...)
+	layers = append(layers, series("server's wait", FigureGreen, FigureOpenTriangle, FigureNoLine, H4Repeat.serverRead)...)
+	layers = append(layers, FigureLayer{
+		Name: "r_await, comfy", Color: FigureGrey, Glyph: FigureRing, Line: FigureDashed, Points: medians(comfy, H4Repeat.readAwait),
+	})
+	// What was not measured anywhere is no gap in what was.
+	return slices.DeleteFunc(layers, func(l FigureLayer) bool {
+		return !slices.ContainsFunc(l.Points, func(p FigurePoint) bool { return FigureLog10.drawable(p.Value) })
+	})
 }
 
 func pointsOf(runs []H4Repeat, of func(H4Repeat) FigurePoint) []FigurePoint {
