@@ -91,7 +91,10 @@ func (f *file) incompressible() error {
 		return err
 	}
 	defer free()
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	// Literals too: without matches this level would store skewed bytes as they
+	// are.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return fmt.Errorf("fioctl: start zstd: %w", err)
 	}

@@ -65,7 +65,7 @@ func (g guard) prefill(ctx context.Context, s TargetSpec, progress func(done, to
 			return t, err
 		}
 	}
-	w := writer{guard: g, place: p, spec: s, replace: old != nil, progress: progress}
+	w := writer{place: p, spec: s, old: old, progress: progress}
 	if err := w.run(ctx, &t); err != nil {
 		return Target{}, err
 	}

@@ -14,11 +14,12 @@ import (
 // place is the directory of a target, held open: whatever is renamed around
 // it, the file stays in it.
 type place struct {
-	fd   int
-	path string // real
-	st   unix.Stat_t
-	dev  blockdev.Device // zero in memory
-	mem  bool
+	guard guard
+	fd    int
+	path  string // real
+	st    unix.Stat_t
+	dev   blockdev.Device // zero in memory
+	mem   bool
 }
 
 // openPlace opens the directory and refuses what is not fit for a target.
@@ -43,7 +44,7 @@ func (g guard) openPlace(dir string, mem bool) (*place, error) {
 	if err := refuseDev(path); err != nil {
 		return nil, err
 	}
-	p := &place{path: path, mem: mem}
+	p := &place{guard: g, path: path, mem: mem}
 	if mem {
 		err = inMemory(path)
 	} else {
@@ -167,7 +168,7 @@ func (p *place) refuse(name string, st unix.Stat_t) error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFBLK, unix.S_IFCHR:
-		return host().refuseDevice(path, st.Mode, st.Rdev)
+		return p.guard.refuseDevice(path, st.Mode, st.Rdev)
 	case unix.S_IFLNK:
 		if to, err := filepath.EvalSymlinks(path); err != nil || !within(to, p.path) {
 			return fmt.Errorf("fioctl: %s: %w: a symbolic link that leads %w (remove it or use another name)", path, ErrNotRegular, ErrOutside)

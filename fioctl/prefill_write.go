@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +12,9 @@ import (
 
 // writer makes one target file.
 type writer struct {
-	guard    guard
 	place    *place
 	spec     TargetSpec
-	replace  bool // an older target has the name
+	old      *file // closed: an older target that has the name, nil if none
 	progress func(done, total int64)
 }
 
@@ -25,7 +23,7 @@ func (w writer) run(ctx context.Context, t *Target) (err error) {
 	if err := w.clearPartial(partial); err != nil {
 		return err
 	}
-	if err := w.guard.checkSpace(w.place.fd, w.spec); err != nil {
+	if err := w.place.guard.checkSpace(w.place.fd, w.spec); err != nil {
 		return err
 	}
 	f, err := w.create(partial)
@@ -49,6 +47,9 @@ func (w writer) run(ctx context.Context, t *Target) (err error) {
 	t.WriteBytesPerSec, t.AlignBytes = rate(w.spec.SizeBytes, time.Since(began)), f.align
 	if err := f.matches(header{w.spec.Seed, w.spec.SizeBytes}); err != nil {
 		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("fioctl: prefill %s: %w", f.path, err)
 	}
 	if err := w.rename(partial, f); err != nil {
 		return err
@@ -134,12 +135,12 @@ func (w writer) create(name string) (*file, error) {
 
 // rename gives the file its name, and replaces only what was found to be ours.
 func (w writer) rename(partial string, f *file) error {
-	to := filepath.Join(w.place.path, w.spec.Name)
-	if !w.place.is(partial, f) {
-		return fmt.Errorf("fioctl: %s was replaced meanwhile (another program uses the directory)", f.path)
+	to := w.place.join(w.spec.Name)
+	if !w.place.is(partial, f) || w.old != nil && !w.place.is(w.spec.Name, w.old) {
+		return fmt.Errorf("fioctl: %s or %s was replaced meanwhile (another program uses the directory)", f.path, to)
 	}
 	err := error(unix.EINVAL)
-	if !w.replace {
+	if w.old == nil {
 		err = unix.Renameat2(w.place.fd, partial, w.place.fd, w.spec.Name, unix.RENAME_NOREPLACE)
 	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
