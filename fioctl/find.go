@@ -90,13 +90,7 @@ func (f *Fio) tryEngines(ctx context.Context, dir string) (err error) {
 		return fmt.Errorf("make scratch: %w", err)
 	}
 	defer func() { err = errors.Join(err, removeScratch(scratch)) }()
-	if scratch, err = filepath.Abs(scratch); err != nil {
-		return fmt.Errorf("make scratch: %w", err)
-	}
 	file := filepath.Join(scratch, trialName)
-	if _, err := escapeName(file); err != nil {
-		return err
-	}
 	if err := os.WriteFile(file, bytes.Repeat([]byte("spark"), trialBytes/5+1)[:trialBytes], 0o600); err != nil {
 		return fmt.Errorf("write scratch: %w", err)
 	}

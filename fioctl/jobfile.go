@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -71,7 +72,7 @@ func (j Job) file(f Fio, target string, size int64) ([]byte, error) {
 		b.WriteString("]\n")
 		set("numjobs", p.threads)
 		if p.rate > 0 {
-			set("rate_iops", p.rate)
+			set("rate_iops", j.rateOf(p.rate))
 			set("rate_process", "poisson")
 		}
 	}
@@ -120,6 +121,16 @@ func (j Job) parts(e Engine) []part {
 		return []part{{threads, depth, each}}
 	}
 	return []part{{more, depth, each + 1}, {threads - more, depth, each}}
+}
+
+// rateOf writes a thread's rate. fio holds each direction to a rate of its own:
+// a mix gets two, neither 0.
+func (j Job) rateOf(rate int) string {
+	if j.pattern() != RandRW {
+		return strconv.Itoa(rate)
+	}
+	reads := max(1, int(math.Round(float64(rate)*float64(j.ReadPct)/100)))
+	return fmt.Sprintf("%d,%d", reads, max(1, rate-reads))
 }
 
 // seedOf brings a seed into what fio takes: a positive 63-bit number. From 0

@@ -21,6 +21,7 @@ type keeper struct {
 	file *os.File
 	zip  *zstd.Encoder // nil when plain
 	err  error
+	kept bool
 }
 
 func newKeeper(path string) (*keeper, error) {
@@ -83,13 +84,18 @@ func (k *keeper) commit() error {
 	if err != nil {
 		return fmt.Errorf("fioctl: keep output: %w", err)
 	}
+	k.kept = true
 	return nil
 }
 
-// drop removes what there is, once.
+// drop removes what there is, even after commit.
 func (k *keeper) drop() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.kept {
+		k.kept = false
+		return os.Remove(k.path)
+	}
 	if k.file == nil {
 		return nil
 	}

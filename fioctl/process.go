@@ -52,6 +52,7 @@ type Process struct {
 	mu       sync.Mutex
 	gone     bool          // its number may mean another process from now on
 	run      Run           // Status grows; the rest is final once done is closed
+	arrived  time.Duration // of the last document
 	ran      time.Duration // by fio's account, between its last two documents
 	parseErr error
 	cause    error // why it ended by itself or went wrong
@@ -82,8 +83,8 @@ func start(ctx context.Context, c StartConfig, s steps) (*Process, error) {
 		return nil, fmt.Errorf("fioctl: start fio: %w", errors.Join(err, p.keep.drop(), removeScratch(p.scratch)))
 	}
 	if err := p.awaitFlow(ctx); err != nil {
-		_ = p.keep.drop() // before it would get its name
-		_, _ = p.Stop()   // err says more
+		_, _ = p.Stop() // err says more
+		_ = p.keep.drop()
 		return nil, fmt.Errorf("fioctl: start fio: %w", err)
 	}
 	return p, nil

@@ -140,7 +140,7 @@ func (p *Process) fault(w syscall.WaitStatus) error {
 		why = fmt.Errorf("%w: exit status %d", ErrIO, w.ExitStatus())
 	case p.parseErr != nil:
 		why = fmt.Errorf("%w: %w", ErrNoResult, p.parseErr)
-	case !early && len(r.Status) == 0:
+	case !early && p.arrived < r.Stopping:
 		why = ErrNoResult
 	}
 	if !early {

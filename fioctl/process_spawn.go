@@ -83,6 +83,8 @@ func (p *Process) tend(forked chan<- error) {
 	for unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 	p.mu.Lock()
+	// Whatever fio itself had started ends with it.
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	p.gone = true
 	p.run.Ended = p.now()
 	p.mu.Unlock()

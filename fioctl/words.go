@@ -74,7 +74,7 @@ func (w *wordFilter) Write(b []byte) (int, error) {
 	for _, c := range b {
 		switch {
 		case c == '\n':
-			if !w.skip && len(w.line) > 0 {
+			if !w.skip && len(w.line) >= len(wordMark) {
 				_, _ = w.to.Write(append(w.line, '\n')) // a tail takes everything
 			}
 			w.line, w.skip = w.line[:0], false
