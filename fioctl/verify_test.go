@@ -209,16 +209,3 @@ func TestVerifyNamesTheSaturatedDevice(t *testing.T) {
 	}
 	t.Fatal("the saturation that excuses the rate is not on record")
 }
-
-func TestIOsBetween(t *testing.T) {
-	status := []Status{{T: 0}, {T: time.Second, ReadIOs: 100}, {T: 2 * time.Second, ReadIOs: 300, WriteIOs: 20}}
-	n, ok := iosBetween(status, 500*ms, 1500*ms)
-	require.True(t, ok)
-	require.InDelta(t, 160, n, 1e-9)
-	for _, bad := range [][2]time.Duration{{-1, time.Second}, {0, 2*time.Second + 1}, {time.Second, time.Second}} {
-		_, ok = iosBetween(status, bad[0], bad[1])
-		require.False(t, ok, bad)
-	}
-	_, ok = iosBetween(nil, 0, time.Second)
-	require.False(t, ok)
-}

@@ -54,8 +54,8 @@ func rateRatio(w Window) float64 {
 	if w.Run == nil {
 		return math.NaN()
 	}
-	ios, ok := iosBetween(w.Run.Status, w.Start, w.End)
-	if !ok || !(w.Level.Job.RateIOPS > 0) {
+	_, ios, ok := w.Run.ReadBetween(w.Start, w.End)
+	if !ok || w.End <= w.Start || !(w.Level.Job.RateIOPS > 0) {
 		return math.NaN()
 	}
 	return ios / (w.End - w.Start).Seconds() / w.Level.Job.RateIOPS
@@ -72,32 +72,4 @@ func rateNoise(w Window) float64 {
 		return 0
 	}
 	return sigmas / math.Sqrt(expected)
-}
-
-// iosBetween counts reads and writes done between two instants, from the
-// cumulative account by straight lines between its points. It is false where
-// the account does not reach both.
-func iosBetween(status []Status, from, to time.Duration) (ios float64, ok bool) {
-	a, okA := iosAt(status, from)
-	b, okB := iosAt(status, to)
-	return b - a, okA && okB && to > from
-}
-
-func iosAt(status []Status, t time.Duration) (ios float64, ok bool) {
-	for i, s := range status {
-		if s.T < t {
-			continue
-		}
-		at := float64(s.ReadIOs + s.WriteIOs)
-		if s.T == t {
-			return at, true
-		}
-		if i == 0 {
-			return 0, false
-		}
-		p := status[i-1]
-		before := float64(p.ReadIOs + p.WriteIOs)
-		return before + (at-before)*float64(t-p.T)/float64(s.T-p.T), true
-	}
-	return 0, false
 }
