@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"runtime"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
@@ -63,7 +62,7 @@ func (l Latency) Quantile(q float64) (d time.Duration, ok bool) {
 		d, ok = l.Percentiles[q]
 		return d, ok
 	}
-	rank := fioRank(q, n, longDouble())
+	rank := fioRank(q, n)
 	sum := uint64(0)
 	for _, b := range l.Bins {
 		if sum += uint64(b.Count); sum >= rank {
@@ -74,28 +73,19 @@ func (l Latency) Quantile(q float64) (d time.Duration, ok bool) {
 }
 
 // fioRank is the least sum of counts that fio lets reach a percentile: it holds
-// sum against percent/100·n in C's long double, whose precision is bits. On a
-// whole product the rounding decides, so it is done alike.
-func fioRank(q float64, n uint64, bits uint) uint64 {
+// sum against percent/100·n in C's long double. Where the product is whole its
+// last bit decides, and depends on how the compiler (-ffast-math) arranged it;
+// the exact product decides as fio does in all recordings.
+func fioRank(q float64, n uint64) uint64 {
 	percent := q * 100
 	if p := math.Round(q*1e8) / 1e6; math.Abs(p-percent) < 1e-12*percent {
 		percent = p // what fio read from "99.9"
 	}
-	x := new(big.Float).SetPrec(bits).SetFloat64(percent)
-	x.Quo(x, big.NewFloat(100))
-	x.Mul(x, new(big.Float).SetPrec(64).SetUint64(n))
-	rank, _ := x.Uint64() // its accuracy says Exact of fractions too
-	if !x.IsInt() {
-		rank++
+	x := new(big.Rat).SetFloat64(percent)
+	x.Mul(x, new(big.Rat).SetFrac(new(big.Int).SetUint64(n), big.NewInt(100)))
+	rank, rest := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		rank.Add(rank, big.NewInt(1))
 	}
-	return rank
-}
-
-// longDouble is the mantissa of C's long double where this runs, which is where
-// fio ran: x87's on x86, IEEE quadruple on Linux elsewhere.
-func longDouble() uint {
-	if runtime.GOARCH == "amd64" || runtime.GOARCH == "386" {
-		return 64
-	}
-	return 113
+	return rank.Uint64()
 }

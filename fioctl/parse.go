@@ -37,9 +37,11 @@ const MaxDocument = 64 << 20
 // growing file can be followed. A bad document yields an error (ErrTruncated,
 // ErrMalformed, ErrTooLarge), and the search goes on behind it. A stream without
 // documents yields ErrNoDocument; an error of r is yielded last.
-func ParseOutput(r io.Reader) iter.Seq2[Result, error] {
+func ParseOutput(r io.Reader) iter.Seq2[Result, error] { return parseOutput(r, MaxDocument) }
+
+func parseOutput(r io.Reader, limit int) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		s := &scanner{r: r}
+		s := &scanner{r: r, limit: limit}
 		silent := true
 		for s.findDocument() {
 			res, ours := parseDocument(s)
@@ -80,8 +82,11 @@ func (s *scanner) findDocument() bool {
 			s.pos++
 			// "{}" and "{word" are notes: fio's documents have members.
 			if c, ok = s.space(); c == '"' || !ok {
+				if s.err != nil {
+					return true // too large, and nothing of it to look at again
+				}
+				s.ruled = !s.column0()
 				s.pos = s.start
-				s.pretty = bytes.HasPrefix(s.buf[s.start+1:], []byte("\n "))
 				return true
 			}
 			s.inDoc, s.pos = false, s.start

@@ -52,7 +52,7 @@ type job struct {
 	read, write, trim Direction
 	errno             int64
 	start             time.Time
-	runtime           int64   // ms, over all threads; 0 before fio 3.6
+	runtime           int64   // ms, over all threads; 0 before fio 3.8
 	user, system      float64 // percent of runtime
 	depth             map[int]float64
 }
@@ -168,14 +168,14 @@ func parseLatency(s *scanner, unit time.Duration) (l Latency) {
 }
 
 // parsePercentiles reads {"99.000000": ns}. Mid-run fio may print what it never
-// set, so an entry that cannot be is left out.
+// set, and 2.x fills up with "0.00": an entry that cannot be is left out.
 func parsePercentiles(s *scanner, unit time.Duration) map[float64]time.Duration {
 	all := make(map[float64]time.Duration, 20)
 	for key := range s.object {
 		percent, err := strconv.ParseFloat(string(key), 64)
 		w := s.word()
 		n, ok := whole(w)
-		if err == nil && percent >= 0 && percent <= 100 && ok && n <= math.MaxInt64/int64(unit) {
+		if err == nil && percent > 0 && percent <= 100 && ok && n <= math.MaxInt64/int64(unit) {
 			all[quantileOf(percent)] = time.Duration(n) * unit
 		}
 	}

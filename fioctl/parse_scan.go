@@ -9,7 +9,7 @@ import (
 
 // scanner reads JSON in one pass over a window of the stream, and skips what is
 // not asked for without looking into it closely. It keeps the document that it
-// is in, so the window grows up to MaxDocument. The first error sticks until
+// is in, so the window grows up to limit. The first error sticks until
 // endDocument, and makes every method return at once.
 type scanner struct {
 	r       io.Reader
@@ -18,7 +18,8 @@ type scanner struct {
 	start   int   // of the document in buf
 	base    int64 // where in the stream buf begins
 	inDoc   bool
-	pretty  bool  // the document is indented, as fio prints it
+	ruled   bool  // only the document itself begins with { in column 0: fio indents
+	limit   int   // of a document's bytes
 	lost    bool  // behind a bad document
 	ended   bool  // r has no more
 	readErr error // of r, other than io.EOF
@@ -67,11 +68,11 @@ func (s *scanner) makeRoom() bool {
 		s.pos, s.start = s.pos-s.start, 0
 		return true
 	}
-	if cap(s.buf) >= MaxDocument {
+	if cap(s.buf) >= s.limit {
 		s.fail(ErrTooLarge)
 		return false
 	}
-	wider := make([]byte, len(s.buf), max(firstWindow, min(2*cap(s.buf), MaxDocument)))
+	wider := make([]byte, len(s.buf), max(firstWindow, min(2*cap(s.buf), s.limit)))
 	copy(wider, s.buf)
 	s.buf = wider
 	return true
@@ -88,7 +89,12 @@ func (s *scanner) malformed(format string, args ...any) {
 }
 
 // column0 reports whether the next byte begins a line.
-func (s *scanner) column0() bool { return s.pos == 0 || s.buf[s.pos-1] == '\n' }
+func (s *scanner) column0() bool {
+	if s.pos == 0 {
+		return s.base == 0
+	}
+	return s.buf[s.pos-1] == '\n'
+}
 
 // space goes to the next byte that is neither blank nor control.
 func (s *scanner) space() (byte, bool) {
@@ -125,7 +131,7 @@ func (s *scanner) peek() byte {
 // inside reports whether the { at hand begins another document although this
 // one is not over, as after a fio that was killed: inner ones are indented.
 func (s *scanner) inside() bool {
-	if !s.pretty || s.pos == s.start || !s.column0() {
+	if !s.ruled || s.pos == s.start || !s.column0() {
 		return false
 	}
 	s.malformed("another one begins inside it")
