@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 	if exit, handled := RunChild(os.Args); handled {
 		os.Exit(exit)
 	}
+	// A process under the race detector lingers for a second; ours need not.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	if len(os.Args) > 2 && os.Args[1] == parentRole {
 		os.Exit(parent(os.Args[2]))
 	}

@@ -50,7 +50,7 @@ type ThrottleConfig struct {
 	// limits if the guardian was killed too; "" writes none. One that is emptied
 	// at boot, below /run, suits: limits do not outlive the kernel either.
 	LeaseDir string `json:"lease_dir,omitempty"`
-	ProcRoot string `json:"-"` // "" is /proc
+	ProcRoot string `json:"-"` // "" is /proc; says in which group we are
 	SysRoot  string `json:"-"` // "" is /sys
 
 	write writeFunc // nil is writeKernel
@@ -125,7 +125,7 @@ type Throttle struct {
 	files   []limitFile
 	guard   *guardian // nil when undone
 	left    []undoStep
-	result  error // of Undo, once nothing is left
+	result  error // of the first Undo, but for what could not be written
 }
 
 // ApplyThrottle puts limits on a cgroup in force, reads them back and returns.
@@ -153,6 +153,9 @@ func ApplyThrottle(c ThrottleConfig) (*Throttle, error) {
 	}
 	h, err := c.hierarchy()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.notOurs(h); err != nil {
 		return nil, err
 	}
 	l, err := newLease(c.LeaseDir, throttleLease)
@@ -207,16 +210,14 @@ func (t *Throttle) Change(limits IOLimits) error {
 // set hands the guardian every value that may stand in the files from now on,
 // then writes them.
 func (t *Throttle) set(limits IOLimits) error {
-	steps := slices.Clone(t.enabled)
 	for i := range t.files {
 		f := &t.files[i]
 		want, text := f.target(limits)
 		// Until it is written the earlier one stands.
 		f.step.Set = slices.Compact([]string{f.want, want})
 		f.want, f.text = want, text
-		steps = append(steps, f.step)
 	}
-	if err := t.guard.hold(steps); err != nil {
+	if err := t.guard.hold(t.steps()); err != nil {
 		return err
 	}
 	for _, f := range t.files {
@@ -249,7 +250,7 @@ func (t *Throttle) verify() error {
 			return fmt.Errorf("%w: %s holds %q, we set %q", ErrThrottleLost, f.step.Path, now, f.want)
 		}
 	}
-	return t.guard.hold(t.steps())
+	return t.guard.alive()
 }
 
 func (t *Throttle) steps() []undoStep {

@@ -126,6 +126,24 @@ func (c ThrottleConfig) hierarchy() (hierarchy, error) {
 	return hierarchy{}, fmt.Errorf("%w: no blkio or version 2 hierarchy below %s", ErrNoCgroup, base)
 }
 
+// notOurs refuses a group that holds this very program: its own files and probes
+// would be limited with the server's.
+func (c ThrottleConfig) notOurs(h hierarchy) error {
+	own, err := ownCgroups(filepath.Join(c.ProcRoot, "self/cgroup"))
+	if err != nil {
+		return fmt.Errorf("spark: throttle: %w", err)
+	}
+	key := ""
+	if h.version == 1 {
+		key = "blkio"
+	}
+	mine := strings.Trim(own[key], "/")
+	if mine == h.group || h.version == 2 && strings.HasPrefix(mine, h.group+"/") {
+		return fmt.Errorf("%w: this program itself is in %s", ErrNoCgroup, h.dir())
+	}
+	return nil
+}
+
 // enable hands version 2's io controller down to the group, from the root on,
 // and remembers where it had not been.
 func (t *Throttle) enable(h hierarchy) error {
@@ -178,18 +196,19 @@ func (t *Throttle) enableBelow(dir string) error {
 // controllerUser names a group below that would lose limits if the controller
 // were turned off for them, "" without one.
 func controllerUser(subtreePath string) string {
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(subtreePath), "*", ioMax))
+	above := filepath.Dir(subtreePath)
+	groups, err := os.ReadDir(above)
 	if err != nil {
-		return "" // only a bad pattern errs
+		return "" // gone, and limits with it
 	}
-	for _, path := range files {
-		text, err := os.ReadFile(path)
+	for _, g := range groups {
+		text, err := os.ReadFile(filepath.Join(above, g.Name(), ioMax))
 		if err != nil {
-			continue
+			continue // a file, or a group that just went
 		}
 		for line := range strings.Lines(string(text)) {
 			if _, v, _ := strings.Cut(strings.TrimSpace(line), " "); limitText(v) != "" {
-				return filepath.Dir(path)
+				return filepath.Join(above, g.Name())
 			}
 		}
 	}

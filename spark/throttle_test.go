@@ -213,7 +213,12 @@ func TestThrottleChanges(t *testing.T) {
 	k.fail["blkio.throttle.write_iops_device"] = syscall.EIO
 	require.ErrorIs(t, th.Change(IOLimits{ReadIOPS: 5, WriteIOPS: 5}), syscall.EIO)
 	require.Equal(t, IOLimits{ReadBytesPerSec: 4096}, th.Limits)
-	require.NoError(t, th.Verify(), "the earlier limits are back in force")
+	for range 3 {
+		require.NoError(t, th.Verify(), "the earlier limits are back in force")
+	}
+	lines, err := os.ReadFile(th.guard.lease.path)
+	require.NoError(t, err)
+	require.Equal(t, 4, strings.Count(string(lines), "\n"), "a lease grows with changes, not with looks")
 	require.NoError(t, th.Undo())
 	require.Equal(t, before, k.snapshot())
 }
@@ -242,6 +247,9 @@ func TestThrottleRefuses(t *testing.T) {
 		"may not enable":  {v2(t, "", true, false), func(k *kernel, _ *ThrottleConfig) { k.fail[subtreeControl] = syscall.EACCES }, ErrNotPermitted, "run as root"},
 		"may not write":   {v1(t, nil), func(k *kernel, _ *ThrottleConfig) { k.fail["blkio.throttle.read_iops_device"] = syscall.EPERM }, ErrNotPermitted, "run as root"},
 		"read-only":       {v2(t, "", false, false), func(k *kernel, _ *ThrottleConfig) { k.fail["io.max"] = syscall.EROFS }, ErrCgroupReadOnly, "privileged"},
+		"v1 our group":    {v1(t, nil), ourGroup("7:blkio:" + group + "\n"), ErrNoCgroup, "this program itself"},
+		"v2 our group":    {v2(t, "", true, true), ourGroup("0::" + group + "/below\n"), ErrNoCgroup, "this program itself"},
+		"no proc":         {v1(t, nil), func(_ *kernel, c *ThrottleConfig) { c.ProcRoot = "/gone" }, os.ErrNotExist, "own cgroup"},
 		"no limit":        {v1(t, nil), func(_ *kernel, c *ThrottleConfig) { c.Limits = IOLimits{} }, nil, "set at least one"},
 		"negative limit":  {v1(t, nil), func(_ *kernel, c *ThrottleConfig) { c.Limits.WriteIOPS = -1 }, nil, "write_iops = -1"},
 		"limit cut to 32": {v1(t, nil), func(_ *kernel, c *ThrottleConfig) { c.Limits.ReadIOPS = 1 << 32 }, nil, "read_iops"},
@@ -263,6 +271,14 @@ func TestThrottleRefuses(t *testing.T) {
 			require.Equal(t, before, k.snapshot(), "everything is as it was")
 			require.Empty(t, leases(t, cfg.LeaseDir))
 		})
+	}
+}
+
+// ourGroup puts this program into a group.
+func ourGroup(text string) func(*kernel, *ThrottleConfig) {
+	return func(k *kernel, c *ThrottleConfig) {
+		k.put("proc/self/cgroup", text)
+		c.ProcRoot = filepath.Join(k.sys, "proc")
 	}
 }
 

@@ -85,6 +85,7 @@ type guardian struct {
 	answer *os.File
 	words  *json.Decoder // of answer
 	lease  *lease
+	held   undoList
 	lost   bool
 }
 
@@ -135,14 +136,21 @@ func (g *guardian) hear(wait time.Duration) (guardianReport, error) {
 // hold hands a list over, to the lease first. When it returns without error
 // the steps may be done: they will be undone.
 func (g *guardian) hold(steps []undoStep) error {
-	if g.lost {
-		return ErrGuardian
-	}
 	list := undoList{Lease: g.lease.name(), Steps: steps}
 	if err := g.lease.record(list); err != nil {
 		return err
 	}
-	err := json.NewEncoder(g.stdin).Encode(list)
+	g.held = list
+	return g.alive()
+}
+
+// alive hands the present list over once more, which tells whether somebody is
+// there to take it.
+func (g *guardian) alive() error {
+	if g.lost {
+		return ErrGuardian
+	}
+	err := json.NewEncoder(g.stdin).Encode(g.held)
 	if err == nil {
 		var r guardianReport
 		if r, err = g.hear(guardianAnswer); err == nil && !r.Held {
