@@ -19,7 +19,7 @@ func FuzzParseOutput(f *testing.F) {
 	for _, file := range files {
 		b, err := os.ReadFile(filepath.Join("testdata", "fio", file.Name()))
 		require.NoError(f, err)
-		if len(b) < 15_000 {
+		if len(b) < 7_000 {
 			f.Add(b)
 		}
 	}

@@ -99,13 +99,13 @@ func (s *scanner) column0() bool {
 // space goes to the next byte that is neither blank nor control.
 func (s *scanner) space() (byte, bool) {
 	for {
-		for i := s.pos; i < len(s.buf); i++ {
-			if c := s.buf[i]; c > ' ' {
-				s.pos = i
-				return c, true
-			}
+		buf, i := s.buf, s.pos
+		for i < len(buf) && buf[i] <= ' ' {
+			i++
 		}
-		s.pos = len(s.buf)
+		if s.pos = i; i < len(buf) {
+			return buf[i], true
+		}
 		if !s.fill() {
 			return 0, false
 		}
@@ -202,28 +202,48 @@ func (s *scanner) more(first bool, end byte) bool {
 // skip goes past a value. Of what is inside it, only brackets and strings are
 // looked at.
 func (s *scanner) skip() {
-	for depth := 0; ; {
-		switch c := s.peek(); c {
-		case 0:
-			return
+	switch c := s.peek(); c {
+	case 0:
+	case '"':
+		s.text()
+	case '{', '[':
+		s.pos++
+		s.skipInside()
+	case '}', ']', ',', ':':
+		s.malformed("%q where a value should be", c)
+	default:
+		s.word()
+	}
+}
+
+// skipInside goes past the bracket that closes the one behind.
+func (s *scanner) skipInside() {
+	for depth := 1; s.err == nil; {
+		buf, i := s.buf, s.pos
+		for i < len(buf) && (buf[i] < '[' && buf[i] != '"' || buf[i] > ']' && buf[i] < '{') {
+			i++ // blanks, numbers, literals, commas, colons
+		}
+		s.pos = i
+		if i == len(buf) {
+			if !s.fill() {
+				s.fail(ErrTruncated)
+			}
+			continue
+		}
+		switch buf[i] {
 		case '"':
 			s.text()
+			continue
 		case '{', '[':
-			s.pos++
-			depth++
-		case '}', ']', ',', ':':
-			if depth == 0 {
-				s.malformed("%q where a value should be", c)
+			if buf[i] == '{' && s.inside() {
 				return
 			}
-			s.pos++
-			if c == '}' || c == ']' {
-				depth--
-			}
-		default:
-			s.word()
+			depth++
+		case '}', ']':
+			depth--
 		}
-		if depth == 0 || s.err != nil {
+		s.pos++
+		if depth == 0 {
 			return
 		}
 	}
@@ -239,26 +259,32 @@ func (s *scanner) text() []byte {
 	s.pos++
 	from := s.pos - s.start
 	for s.err == nil {
-		for ; s.pos < len(s.buf); s.pos++ {
-			switch s.buf[s.pos] {
-			case '"':
-				s.pos++
-				return s.buf[s.start+from : s.pos-1]
-			case '\\':
-				if s.pos+1 == len(s.buf) && !s.fill() {
-					s.fail(ErrTruncated)
-					return nil
-				}
-				s.pos++
-			case '{':
-				if s.inside() {
-					return nil
-				}
+		buf, i := s.buf, s.pos
+		for i < len(buf) && buf[i] != '"' && buf[i] != '\\' && buf[i] != '{' {
+			i++
+		}
+		if s.pos = i; i == len(buf) {
+			if !s.fill() {
+				s.fail(ErrTruncated)
+			}
+			continue
+		}
+		switch buf[i] {
+		case '"':
+			s.pos++
+			return buf[s.start+from : i]
+		case '\\':
+			if i+1 == len(buf) && !s.fill() {
+				s.fail(ErrTruncated)
+				return nil
+			}
+			s.pos++
+		case '{':
+			if s.inside() {
+				return nil
 			}
 		}
-		if !s.fill() {
-			s.fail(ErrTruncated)
-		}
+		s.pos++
 	}
 	return nil
 }
@@ -272,17 +298,26 @@ func (s *scanner) word() []byte {
 	}
 	from := s.pos - s.start
 	for s.err == nil {
-		for ; s.pos < len(s.buf); s.pos++ {
-			switch c := s.buf[s.pos]; {
-			case c <= ' ', c == ',', c == '}', c == ']', c == ':', c == '"', c == '{', c == '[':
-				return s.buf[s.start+from : s.pos]
-			}
+		buf, i := s.buf, s.pos
+		for i < len(buf) && !endsWord(buf[i]) {
+			i++
+		}
+		if s.pos = i; i < len(buf) {
+			return buf[s.start+from : i]
 		}
 		if !s.fill() {
 			s.fail(ErrTruncated)
 		}
 	}
 	return nil
+}
+
+func endsWord(c byte) bool {
+	switch c {
+	case ',', '}', ']', ':', '"', '{', '[':
+		return true
+	}
+	return c <= ' '
 }
 
 // float takes a number. What is none, negative or not finite gives 0: fio
