@@ -62,7 +62,7 @@ func fakeFio(args []string) int {
 	signal.Notify(f.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	if job == "recorded" {
 		// The target's place holds the recording.
-		f.replay(string(fileForm.FindSubmatch(text)[1]))
+		return f.replay(string(fileForm.FindSubmatch(text)[1]))
 	}
 	return f.play(job)
 }
@@ -220,7 +220,7 @@ func (f *fakeRun) tick(job string, n int) (code int, ends bool) {
 		f.say(fakeDocument(f.ios, 0))
 	case job == "huge" && n < 3:
 		f.ios += 100
-		filler := strings.Repeat(`"9" : 1, `, 1<<20)
+		filler := strings.Repeat(`"9" : 1, `, 1<<17)
 		f.say(strings.Replace(fakeDocument(f.ios, 0), `"error" :`, `"filler" : {`+filler+`"8" : 1}, "error" :`, 1) + "\n")
 	default:
 		f.status()
@@ -230,15 +230,15 @@ func (f *fakeRun) tick(job string, n int) (code int, ends bool) {
 
 // replay writes the recorded run with the stamps of now: all but its end at
 // once, the end at the signal; then it exits as fio did.
-func (f *fakeRun) replay(path string) {
+func (f *fakeRun) replay(path string) int {
 	coded := filepath.Base(path)
 	source, err := base64.RawURLEncoding.DecodeString(coded)
 	if err != nil {
-		os.Exit(98)
+		return 98
 	}
 	text, err := os.ReadFile(string(source))
 	if err != nil {
-		os.Exit(98)
+		return 98
 	}
 	live, final, _ := bytes.Cut(text, []byte("\nfio: terminating"))
 	stamp := regexp.MustCompile(`"timestamp_ms" : \d+`)
@@ -252,7 +252,8 @@ func (f *fakeRun) replay(path string) {
 	for sig := range f.signals {
 		if sig == syscall.SIGINT {
 			f.say("\nfio: terminating" + now(final))
-			os.Exit(exitSignalled)
+			return exitSignalled
 		}
 	}
+	return 99
 }

@@ -33,12 +33,13 @@ type Job struct {
 	// Threads share Depth, which must be a multiple; 1 (or 0, the same) unless
 	// one submitting thread is too slow.
 	Threads int `json:"threads"`
-	// RateIOPS bounds the I/Os per second over all threads; 0 does not. Arrivals
-	// are a Poisson process.
+	// RateIOPS bounds the I/Os per second over all threads, as a whole number;
+	// 0 does not. Arrivals are a Poisson process, the same for the same seed:
+	// over n I/Os the rate is off by 1/√n or so, by chance alone.
 	//
 	// fio rounds a Poisson gap down to whole microseconds, so above some
-	// thousand a second and thread the load comes out higher than asked: 1 % at
-	// 14,000, 5 % at 100,000. Whoever needs it exact measures and corrects.
+	// thousand a second and thread the load comes out higher than asked: by the
+	// source of 3.33, 1 % at 14,000 and 5 % at 100,000. Whoever needs it exact measures and corrects.
 	RateIOPS float64 `json:"rate_iops,omitempty"`
 	// Backstop ends the job even if nobody stops it: longer than any window,
 	// 100 ms to a day.

@@ -99,7 +99,9 @@ func TestJobFileShares(t *testing.T) {
 		{"and the rate", EngineLibaio, 32, 4, 1000, []part{{4, 8, 250}}},
 		{"whose remainder some carry", EngineURing, 32, 4, 1003, []part{{3, 8, 251}, {1, 8, 250}}},
 		{"without a queue depth is threads", EnginePsync, 32, 4, 0, []part{{32, 1, 0}}},
-		{"a rate of 0 would be none", EnginePsync, 32, 1, 20, []part{{20, 1, 1}}},
+		{"a rate of 0 would be none", EngineURing, 32, 32, 20, []part{{20, 1, 1}}},
+		{"no thread rests for long", EnginePsync, 32, 1, 105, []part{{5, 1, 21}}},
+		{"one there must be", EnginePsync, 32, 1, 5, []part{{1, 1, 5}}},
 		{"rates are whole", EngineURing, 1, 1, 1.6, []part{{1, 1, 2}}},
 	} {
 		j := Job{Depth: row.depth, Threads: row.threads, RateIOPS: row.rate}

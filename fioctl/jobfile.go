@@ -103,7 +103,9 @@ type part struct {
 
 // parts shares depth and rate out over threads. fio's rate is a whole number
 // for each thread, and 0 would mean no bound: so some threads may have a rate
-// higher by one, and there are no more threads than I/Os a second.
+// higher by one, and there are no more threads than I/Os a second. Of threads
+// with depth 1 there are so few that none rests for long: fio's status and its end
+// wait for all of them.
 func (j Job) parts(e Engine) []part {
 	threads, depth := max(j.Threads, 1), 1
 	if e == EnginePsync {
@@ -115,6 +117,9 @@ func (j Job) parts(e Engine) []part {
 		return []part{{threads: threads, depth: depth}}
 	}
 	rate := int(math.Round(j.RateIOPS))
+	if e == EnginePsync {
+		threads = min(threads, max(1, rate/leastPsyncRate))
+	}
 	threads = min(threads, rate)
 	each, more := rate/threads, rate%threads
 	if more == 0 {
@@ -132,6 +137,9 @@ func (j Job) rateOf(rate int) string {
 	reads := max(1, int(math.Round(float64(rate)*float64(j.ReadPct)/100)))
 	return fmt.Sprintf("%d,%d", reads, max(1, rate-reads))
 }
+
+// leastPsyncRate is a thread's, so that reads of up to 50 ms keep the rate.
+const leastPsyncRate = 20
 
 // seedOf brings a seed into what fio takes: a positive 63-bit number. From 0
 // all threads would read the same offsets.

@@ -69,6 +69,7 @@ func identify(procRoot string, pid int) (procID, error) {
 	if id.Exe, err = os.Readlink(filepath.Join(dir, "exe")); err != nil {
 		return procID{}, fmt.Errorf("fioctl: identify process: %w", err)
 	}
+	id.Exe = strings.TrimSuffix(id.Exe, " (deleted)") // it was replaced; the process is the same
 	boot, err := os.ReadFile(filepath.Join(procRoot, "sys/kernel/random/boot_id"))
 	if err != nil {
 		return procID{}, fmt.Errorf("fioctl: identify process: %w", err)

@@ -18,9 +18,13 @@ import (
 // maxStatus bounds the memory of a run. Past it every second status goes.
 const maxStatus = 1 << 16
 
-// stampSlack is how far fio's stamp may be from our clock's reading before it is
-// not believed: somebody may have set the wall clock.
-const stampSlack = time.Second
+const (
+	// stampSlack is how late a document may come: later, its stamp is not
+	// believed.
+	stampSlack = time.Second
+	// stampCut is what fio cuts off a stamp.
+	stampCut = time.Millisecond
+)
 
 // follow reads fio's output until it ends, so that fio never waits for us.
 func (p *Process) follow(out *os.File) {
@@ -52,31 +56,34 @@ func (p *Process) misread(err error) {
 // take adds one document to the account.
 //
 // fio's stamp is when it took the counts, to the whole millisecond below: against
-// the kernel's account of its reads (3.33) it is within 1 ms, while documents
+// the kernel's account of its reads (3.33) it is within 3 ms, while documents
 // arrive 1 to 40 ms later.
 func (p *Process) take(r Result) {
 	arrived := p.now()
 	at := p.since(r.At) + time.Millisecond/2
-	if d := arrived - at; d < -stampSlack || d > stampSlack {
-		at = arrived
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.arrived, p.parseErr = arrived, nil // a whole document heals one that was not
+	var last Status
+	n := len(p.run.Status)
+	if n > 0 {
+		last = p.run.Status[n-1]
+	}
+	if at < last.T-stampCut || at > arrived+stampCut || arrived-at > stampSlack {
+		at = arrived // somebody has set the wall clock
 	}
 	s := Status{
-		T:         min(at, arrived),
+		T:         max(min(at, arrived), last.T),
 		ReadBytes: r.Read.Bytes, ReadIOs: r.Read.IOs,
 		WriteBytes: r.Write.Bytes, WriteIOs: r.Write.IOs,
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.arrived = arrived
-	flowed := p.run.Flowing != 0
-	if n := len(p.run.Status); n > 0 {
-		last := p.run.Status[n-1]
-		if s.T == last.T && s.ReadIOs+s.WriteIOs >= last.ReadIOs+last.WriteIOs {
-			p.run.Status = p.run.Status[:n-1] // the newer account of one instant
-		} else if s.T <= last.T || s.ReadIOs < last.ReadIOs || s.WriteIOs < last.WriteIOs {
-			return // back in time: nothing to build on
-		}
+	if s.ReadIOs < last.ReadIOs || s.WriteIOs < last.WriteIOs {
+		return // no account of this run
 	}
+	if n > 0 && s.T == last.T {
+		p.run.Status = p.run.Status[:n-1] // the newer account of one instant
+	}
+	flowed := p.run.Flowing != 0
 	p.run.Status = thin(append(p.run.Status, s))
 	p.ran = runtimeOf(r) - runtimeOf(p.run.Result)
 	p.run.Result = r

@@ -46,13 +46,20 @@ func TestTake(t *testing.T) {
 	require.Zero(t, p.run.Flowing, "no I/O yet")
 	p.take(doc(300*time.Millisecond, 5, 100*time.Millisecond))
 	require.NotZero(t, p.run.Flowing)
-	p.take(doc(350*time.Millisecond, 6, 50*time.Millisecond))
-	require.Len(t, p.run.Status, 2, "out of order")
 	p.take(doc(250*time.Millisecond, 4, 50*time.Millisecond))
-	require.Len(t, p.run.Status, 2, "less than before")
-	p.take(doc(-time.Hour, 10, 200*time.Millisecond))
-	require.Len(t, p.run.Status, 3)
-	require.LessOrEqual(t, p.run.Status[2].T, p.now(), "a wall clock that was set is not believed")
+	require.Len(t, p.run.Status, 2, "less than before is no account of this run")
+	p.take(doc(300*time.Millisecond, 6, 100*time.Millisecond))
+	require.Equal(t, int64(6), p.run.Result.Read.IOs)
+	require.LessOrEqual(t, len(p.run.Status), 3, "of one instant the newer counts")
+	for _, off := range []time.Duration{-time.Hour, time.Hour, 400 * time.Millisecond} {
+		n, before := len(p.run.Status), p.now()
+		p.take(doc(off, int64(100+n), time.Duration(100+n)*time.Millisecond))
+		last := p.run.Status[len(p.run.Status)-1]
+		require.Equal(t, int64(100+n), last.ReadIOs)
+		require.GreaterOrEqual(t, last.T, before, "a wall clock that was set is not believed")
+	}
+	p.run.Status = append(p.run.Status[:2:2], Status{T: p.run.Status[1].T + time.Second})
+	p.ran = 100 * time.Millisecond
 	p.stampEnd()
 	require.Equal(t, 100*time.Millisecond, p.run.Status[2].T-p.run.Status[1].T, "the end is where fio's threads ended")
 }
