@@ -27,6 +27,8 @@ type Arm struct {
 	Idle   loadgen.Window `json:"idle"`
 	Server spark.Counters `json:"server"`
 	Quiet  Quiet          `json:"quiet"`
+	// Storage is what was done to the disk on purpose; nil for nothing.
+	Storage *Storage `json:"storage,omitempty"`
 }
 
 // Quiet is what the machine did just before an arm, without load.

@@ -94,6 +94,7 @@ func (e *Experiment) readArms() error {
 		return fmt.Errorf("analysis: open %s: %d arms of %d planned: %w", e.Dir, len(e.Arms), len(e.Plan.Arms), bundle.ErrCorrupt)
 	}
 	slices.SortFunc(e.Arms, func(a, b *Measured) int { return strings.Compare(a.Name, b.Name) })
+	verifyContention(e.Arms)
 	return nil
 }
 

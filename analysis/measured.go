@@ -39,6 +39,8 @@ type Measured struct {
 	CachedTokensMean float64 // part of the prompt that the server reused
 
 	Telemetry Telemetry
+	// Contention is the evidence of what Storage did; nil without Storage.
+	Contention *Contention
 }
 
 // Telemetry is an arm's telemetry reduced to what judges read. Rates and awaits
@@ -123,7 +125,10 @@ func measure(dir string) (*Measured, error) {
 		return nil, fmt.Errorf("analysis: read telemetry: %w: %w", err, damageOf(err))
 	}
 	m.Telemetry = reduce(table, m.Summary.Window, m.Idle)
-	return m, m.readServer(filepath.Join(dir, "server.jsonl.zst"))
+	if err := m.readServer(filepath.Join(dir, "server.jsonl.zst")); err != nil {
+		return nil, err
+	}
+	return m, m.readContention(dir)
 }
 
 func (m *Measured) readRecords(path string) error {

@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/internal/jsonl"
 	"github.com/spark-harness/harness/spark"
 	"github.com/spark-harness/harness/sysmon"
 )
 
-// beside is what runs beside an arm's load: the sampler and, where the server
-// has counters, the scraper.
+// beside is what runs beside an arm's load: the sampler, where the server has
+// counters the scraper, and where the disk is treated the victim probe.
 type beside struct {
 	cancel context.CancelFunc
 	group  *errgroup.Group
@@ -23,12 +24,12 @@ type beside struct {
 	last   *spark.Counters
 }
 
-// startBeside starts both and returns once they run. stop must be called.
-func (r *Rig) startBeside(ctx context.Context, dir string) (*beside, error) {
+// startBeside starts them and returns once they run. stop must be called.
+func (r *Rig) startBeside(ctx context.Context, dir string, s *analysis.Storage) (*beside, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &beside{cancel: cancel}
 	b.group, ctx = errgroup.WithContext(ctx)
-	err := errors.Join(r.sample(ctx, b, dir), r.scrape(ctx, b, dir))
+	err := errors.Join(r.sample(ctx, b, dir), r.scrape(ctx, b, dir), r.victim(ctx, b, dir, s))
 	if err != nil {
 		_, stopErr := b.stop()
 		return nil, errors.Join(err, stopErr)
@@ -82,7 +83,7 @@ func (r *Rig) scrape(ctx context.Context, b *beside, dir string) error {
 	return nil
 }
 
-// stop ends both and returns how the server's counters grew between the first
+// stop ends them and returns how the server's counters grew between the first
 // and the last reading.
 func (b *beside) stop() (spark.Counters, error) {
 	b.cancel()

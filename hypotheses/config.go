@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spark-harness/harness/fioctl"
 	"github.com/spark-harness/harness/spark/emulator"
 )
 
@@ -26,15 +27,22 @@ type Config struct {
 	KVTokens        int    `json:"kv_pool_tokens"`     // KV pool of a server that does not tell; 0 asks the server
 	KVBytesPerToken int    `json:"kv_bytes_per_token"` // of a server that does not tell; 0 asks the server
 	MaxNumSeqs      int    `json:"max_num_seqs"`       // batch limit of a server that does not tell; 0 asks the server
+	Context         int    `json:"context_tokens"`     // overrides Ck; 0 takes it from calibration.json
+	Lever           string `json:"lever"`              // of H4: "fio", "throttle", "both"; "" is fio, and both in full where the server can be limited
+	Fio             string `json:"fio"`                // fio's executable; "" looks in PATH
+	FioDir          string `json:"fio_dir"`            // of fio's file; "" is Dir
+	NullDir         string `json:"null_dir"`           // off the watched disk, for the null load; "" is /dev/shm
 	Seed            uint64 `json:"seed"`               // of arm order, prompts and arrivals
 	APIKey          string `json:"-"`                  // bearer token; never stored
 	CAFile          string `json:"ca_file"`            // PEM file of a private CA
 	Force           bool   `json:"force,omitempty"`    // measure although the build or the machine says no
 
 	// Tests of the path itself run at a scale that no profile offers.
-	profile *Profile
-	engine  func(*emulator.Config)
-	lock    string // "" is the machine's
+	profile    *Profile
+	engine     func(*emulator.Config)
+	calibrated func() fioctl.Calibration // instead of calibrating
+	lock       string                    // "" is the machine's
+	reserve    int64                     // bytes kept free on the disk; 0 is fioctl's default
 }
 
 // control names the planted null of the emulator, "" for none.
@@ -66,6 +74,11 @@ func Settings() []Setting {
 		{"SPARK_EMULATOR", "default, or no-paging: the control whose memory holds everything", func(c *Config, v string) error { return oneOf(&c.Emulator, v, "default", "no-paging") }},
 		{"SPARK_FLAVOR", "request flavour of the given server: vllm, trtllm or generic (default: detected)", func(c *Config, v string) error { return oneOf(&c.Flavor, v, "vllm", "trtllm", "generic") }},
 		{"SPARK_USERS", "concurrent users instead of U_work from H0", func(c *Config, v string) error { return atLeastOne(&c.Users, v) }},
+		{"SPARK_CONTEXT", "context in tokens instead of Ck from H2", func(c *Config, v string) error { return atLeastOne(&c.Context, v) }},
+		{"SPARK_LEVER", "what H4 moves the disk with: fio, throttle (limits on the server's own reads; proves less) or both (default: fio, and both in full where the server runs in a cgroup of ours)", func(c *Config, v string) error { return oneOf(&c.Lever, v, leverFio, leverThrottle, leverBoth) }},
+		{"SPARK_FIO", "fio's executable (default: found in PATH)", func(c *Config, v string) error { c.Fio = v; return nil }},
+		{"SPARK_FIO_DIR", "directory of fio's file (default: SPARK_DIR); one off the watched disk is refused, and with SPARK_FORCE=1 a planted null", func(c *Config, v string) error { c.FioDir = v; return nil }},
+		{"SPARK_NULL_DIR", "directory off the watched disk, read by H4's null load (default: /dev/shm)", func(c *Config, v string) error { c.NullDir = v; return nil }},
 		{"SPARK_KV_TOKENS", "tokens that the server's KV pool holds, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.KVTokens, v) }},
 		{"SPARK_KV_BYTES_PER_TOKEN", "bytes of KV per token, where the server does not tell (Llama 8B fp16: 131072, 70B: 327680; halve for fp8)", func(c *Config, v string) error { return atLeastOne(&c.KVBytesPerToken, v) }},
 		{"SPARK_MAX_NUM_SEQS", "batch limit of the server, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.MaxNumSeqs, v) }},

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/loadgen"
 )
 
@@ -28,9 +29,11 @@ type Arm struct {
 
 	// Prime sends each user's first request once, outside the measured window,
 	// so that the arm starts with every user's context known to the server.
-	Prime    bool          `json:"prime,omitempty"`
-	Load     loadgen.Plan  `json:"load"`
-	Estimate time.Duration `json:"estimate_ns"` // expected length, for progress and deadlines
+	Prime bool         `json:"prime,omitempty"`
+	Load  loadgen.Plan `json:"load"`
+	// Storage is what is done to the disk while the arm is loaded; nil for nothing.
+	Storage  *analysis.Storage `json:"storage,omitempty"`
+	Estimate time.Duration     `json:"estimate_ns"` // expected length, for progress and deadlines
 }
 
 // Pilot is a short look at the server before the design is fixed, from which
@@ -76,10 +79,15 @@ func shuffle(blocks [][]Arm, seed uint64) []Arm {
 		rng.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
 		arms = append(arms, b...)
 	}
+	number(arms)
+	return arms
+}
+
+// number puts the arms' place in the run before their names.
+func number(arms []Arm) {
 	for i := range arms {
 		arms[i].Name = fmt.Sprintf("%03d-%s", i, arms[i].Name)
 	}
-	return arms
 }
 
 // armSeed gives each arm prompts of its own, so that no arm finds in the

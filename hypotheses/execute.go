@@ -19,6 +19,11 @@ import (
 // its result on. It returns the judgement and the run's directory. A zero
 // deadline is none.
 func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p Progress) (Judgement, string, error) {
+	if h.Needs != nil {
+		if err := h.Needs(ctx, c); err != nil {
+			return Judgement{}, "", err
+		}
+	}
 	r, err := openRig(ctx, c, h.ID, h.Preset, deadline, p)
 	if err != nil {
 		return Judgement{}, "", err
@@ -136,7 +141,7 @@ func summarize(e *analysis.Experiment) map[string]any {
 			Avg: averages{
 				IOWaitPct: analysis.Num(t.IOWaitPct), ReadAwait: analysis.Num(t.ReadAwaitMs), AquSz: analysis.Num(t.AquSz),
 				ReadMBps: analysis.Num(t.ReadMBPerSec), WriteMBps: analysis.Num(t.WriteMBPerSec),
-				CPUBusy: analysis.Num(t.CPUBusyCores), TickShare: analysis.Num(t.Completeness), ServerRead: analysis.Num(tierBytes(a)),
+				CPUBusy: analysis.Num(t.CPUBusyCores), TickShare: analysis.Num(t.Completeness), ServerRead: analysis.Num(a.DiskInBytes()),
 			},
 		})
 	}

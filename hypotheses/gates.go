@@ -40,13 +40,17 @@ func gatesOf(e *analysis.Experiment) gates {
 		{"CLIENT_BOUND", clientFree},
 		{"NOT_QUIET", machineQuiet},
 	} {
-		c := g.check(e)
-		out.claims = append(out.claims, c)
-		if !c.Holds {
-			out.reasons = append(out.reasons, g.code)
-		}
+		out.add(g.code, g.check(e))
 	}
 	return out
+}
+
+// add is one more gate, with the reason code of its failure.
+func (g *gates) add(code string, c analysis.Claim) {
+	g.claims = append(g.claims, c)
+	if !c.Holds {
+		g.reasons = append(g.reasons, code)
+	}
 }
 
 func (g gates) passed() bool { return len(g.reasons) == 0 }
@@ -60,8 +64,8 @@ func (g gates) unfit(v analysis.Verdict, err error) Judgement {
 
 // decide closes a verdict: INVALID when a gate fails, SUPPORTED when every
 // claim holds, REFUTED when the judge showed the effect to be too small, else
-// INCONCLUSIVE with the judge's reasons and the blocks that would decide.
-func (g gates) decide(v analysis.Verdict, fit *analysis.KneeFit, refuted bool, reasons []string) analysis.Verdict {
+// INCONCLUSIVE with the judge's reasons and the blocks needed to decide.
+func (g gates) decide(v analysis.Verdict, needed int, refuted bool, reasons []string) analysis.Verdict {
 	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds })
 	v.Claims = append(v.Claims, g.claims...)
 	switch {
@@ -73,7 +77,7 @@ func (g gates) decide(v analysis.Verdict, fit *analysis.KneeFit, refuted bool, r
 		v.Outcome, v.Reasons = analysis.Refuted, reasons
 	default:
 		v.Outcome, v.Reasons = analysis.Inconclusive, reasons
-		v.Power.Needed = fit.BlocksNeeded()
+		v.Power.Needed = needed
 		if len(reasons) == 0 {
 			v.Reasons = []string{"CLAIM_NOT_SHOWN"}
 		}

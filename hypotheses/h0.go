@@ -100,7 +100,7 @@ func (h Hypothesis) judgeH0(e *analysis.Experiment) Judgement {
 		h0Hardware(levels, knee.Value),
 	}
 	reasons, refuted := h0Reasons(e, fit, levels, knee, q)
-	v = g.decide(v, fit, refuted, reasons)
+	v = g.decide(v, fit.BlocksNeeded(), refuted, reasons)
 	if !fit.HasKnee() {
 		return h.reportH0(e, v, levels, fit, nil, 0)
 	}

@@ -40,7 +40,7 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 		v.Mechanism = paging.mechanism()
 	}
 	reasons, refuted := h2Reasons(fit, levels, paging, known, q)
-	v = g.decide(v, fit, refuted, reasons)
+	v = g.decide(v, fit.BlocksNeeded(), refuted, reasons)
 	j := h.reportH2(e, v, levels, fit, known)
 	if v.Outcome == analysis.Supported {
 		for _, l := range levels {

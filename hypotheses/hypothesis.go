@@ -13,6 +13,9 @@ type Hypothesis struct {
 	Claim string // in one sentence
 	// Preset is the emulator's model where nothing else is asked for.
 	Preset string
+	// Needs says what this machine lacks to measure it (ErrLacking), before
+	// anything is touched; nil where nothing special is needed.
+	Needs func(ctx context.Context, c Config) error
 	// Measure makes the design and lets the rig run it; it returns the run's
 	// directory.
 	Measure func(ctx context.Context, r *Rig) (dir string, err error)
@@ -31,7 +34,7 @@ type Judgement struct {
 }
 
 // All is the plan in order.
-func All() []Hypothesis { return []Hypothesis{H0(), H2()} }
+func All() []Hypothesis { return []Hypothesis{H0(), H2(), H4()} }
 
 // ByID finds a hypothesis of the plan.
 func ByID(id string) (Hypothesis, bool) {

@@ -37,7 +37,7 @@ func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
 		planned += arm.Estimate
 	}
 	// The server's own log is whole only once the server is gone.
-	if err := r.target.close(); err != nil {
+	if err := errors.Join(r.target.close(), r.clean()); err != nil {
 		return "", err
 	}
 	dir, err = r.run.Commit()
@@ -82,12 +82,12 @@ func (r *Rig) measureArm(ctx context.Context, arm Arm) error {
 	}
 	out := analysis.Arm{
 		Schema: analysis.ArmSchema, Name: arm.Name, Block: arm.Block, Users: arm.Users,
-		ContextTokens: arm.ContextTokens, OutputTokens: arm.Load.Workload.OutputTokens, Load: arm.Load,
+		ContextTokens: arm.ContextTokens, OutputTokens: arm.Load.Workload.OutputTokens, Load: arm.Load, Storage: arm.Storage,
 	}
 	if out.Quiet, err = r.settle(ctx); err != nil {
 		return err
 	}
-	beside, err := r.startBeside(ctx, dir)
+	beside, err := r.startBeside(ctx, dir, arm.Storage)
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,8 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 			return err
 		}
 	}
-	records, err := loadgen.NewRecordWriter(filepath.Join(dir, "requests.jsonl.zst"))
+	sum, err := r.treated(ctx, dir, arm)
 	if err != nil {
-		return err
-	}
-	sum, runErr := loadgen.Run(ctx, r.load(), arm.Load, records.Write)
-	if err := errors.Join(runErr, records.Close()); err != nil {
 		return err
 	}
 	if err := r.awaitIdle(ctx); err != nil {
@@ -126,6 +122,20 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	out.Summary = sum
 	out.Idle.End = r.clk.Now() - r.epoch
 	return writeHists(dir, r.man.Started, arm.Load, sum.Window)
+}
+
+// treated loads the server under the arm's treatment.
+func (r *Rig) treated(ctx context.Context, dir string, arm Arm) (loadgen.Summary, error) {
+	records, err := loadgen.NewRecordWriter(filepath.Join(dir, "requests.jsonl.zst"))
+	if err != nil {
+		return loadgen.Summary{}, err
+	}
+	t, err := r.treat(ctx, dir, arm.Storage)
+	if err != nil {
+		return loadgen.Summary{}, errors.Join(err, records.Close())
+	}
+	sum, err := loadgen.Run(ctx, r.load(), arm.Load, records.Write)
+	return sum, errors.Join(err, t.end(), records.Close())
 }
 
 // primeRounds is how often every user's first request is sent before an arm.

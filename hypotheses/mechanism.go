@@ -54,14 +54,14 @@ func pagingOf(levels []analysis.Level, pool, knee, perToken float64, known bool)
 	p.recompute = perToken * top.Median(func(a *analysis.Measured) float64 {
 		return missedTokens(a) * float64(a.Users)
 	})
-	p.tier = cycle(tierBytes)
+	p.tier = cycle((*analysis.Measured).DiskInBytes)
 	p.tierCounted = !math.IsNaN(p.tier)
 	if !p.tierCounted {
 		p.tier = p.device - nanZero(p.swap) - nanZero(p.refault)
 	}
 	p.loadOf(levels, knee)
 	for _, a := range allArms(levels) {
-		p.serverBytes += tierBytes(a)
+		p.serverBytes += a.DiskInBytes()
 		p.deviceBytes += a.Telemetry.ReadBytes
 	}
 	return p
@@ -138,17 +138,6 @@ func (p paging) claims() []analysis.Claim {
 		claims = append(claims, upTo("the device's reads against the server's own count", "share", gap, maxCountGap))
 	}
 	return claims
-}
-
-// tierBytes is what the server says it read back from a disk, over the arm.
-func tierBytes(a *analysis.Measured) float64 {
-	switch s := a.Server; {
-	case s.DiskInBytes != nil:
-		return *s.DiskInBytes
-	case s.TierInBytes != nil:
-		return *s.TierInBytes
-	}
-	return math.NaN()
 }
 
 // missedTokens is what a turn computed again of a context that it had had

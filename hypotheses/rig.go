@@ -45,6 +45,8 @@ type Rig struct {
 	target     *target
 	man        spark.Manifest
 	cal        CalibrationFile
+	levers     *Levers // of H4; nil for the others
+	cleanups   []func() error
 }
 
 // openRig takes the machine for hypothesis id. preset is the emulator's model
@@ -269,5 +271,18 @@ func (r *Rig) abandon(cause error) error {
 	if r.target != nil {
 		errs = append(errs, r.target.close())
 	}
-	return errors.Join(append(errs, r.lock.Release())...)
+	return errors.Join(append(errs, r.clean(), r.lock.Release())...)
+}
+
+// atEnd has something undone when the run ends, in whatever way.
+func (r *Rig) atEnd(undo func() error) { r.cleanups = append(r.cleanups, undo) }
+
+// clean undoes what was left to the end, last first.
+func (r *Rig) clean() error {
+	var errs []error
+	for _, undo := range slices.Backward(r.cleanups) {
+		errs = append(errs, undo())
+	}
+	r.cleanups = nil
+	return errors.Join(errs...)
 }

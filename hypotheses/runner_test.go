@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if exit, handled := spark.RunChild(os.Args); handled {
 		os.Exit(exit)
 	}
+	if isLittleFio(os.Args) {
+		os.Exit(littleFioMain(os.Args))
+	}
 	for _, s := range Settings() {
 		flag.String(flagName(s.Env), "", s.Help+" (environment: "+s.Env+")")
 	}
@@ -99,6 +102,9 @@ func run(t *testing.T, h Hypothesis) {
 	}
 	j, dir, err := Execute(ctx, c, h, deadline, p)
 	live.Clear()
+	if errors.Is(err, ErrLacking) {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Fatal(errors.Join(err, context.Cause(ctx)))
 	}

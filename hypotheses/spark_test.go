@@ -9,3 +9,4 @@ import "testing"
 
 func TestH0(t *testing.T) { run(t, H0()) }
 func TestH2(t *testing.T) { run(t, H2()) }
+func TestH4(t *testing.T) { run(t, H4()) }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/fioctl"
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/spark/emulator"
 	"github.com/spark-harness/harness/sysmon"
@@ -32,8 +33,10 @@ func toy(t *testing.T) Config {
 	}
 	return Config{
 		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
-		lock:  filepath.Join(dir, "lock"), // a toy run disturbs no real one
-		Force: true,                       // the race detector may be on: nothing is decided here
+		Context: 256, Fio: littleFio(t),
+		lock:       filepath.Join(dir, "lock"), // a toy run disturbs no real one
+		reserve:    -1,
+		calibrated: toyCalibration,
 		profile: &Profile{
 			Name: "toy", Window: 150 * time.Millisecond, MinRequests: 8, MaxWindow: 3 * time.Second,
 			Warmup: 50 * time.Millisecond, Drain: 10 * time.Second, Repeats: 1, Quantile: 0.5, Settle: 20 * time.Millisecond, SettleMax: 200 * time.Millisecond, Edge: 20 * time.Millisecond, Thin: true,
@@ -42,6 +45,20 @@ func toy(t *testing.T) Config {
 			c.Step, c.StepPerSeq = 500*time.Microsecond, 0
 			c.PrefillBudgetTokens, c.PrefillChunkTokens = 1024, 256
 			c.KVBytesPerToken, c.PoolTokens, c.SpillBytes = 4<<10, 4*1100/16*16, 128<<20
+		},
+	}
+}
+
+// toyCalibration is nobody's disk: fioctl's own tests calibrate.
+func toyCalibration() fioctl.Calibration {
+	job := fioctl.Job{Name: "toy", BlockBytes: h4Block, Depth: 2, Threads: 1, RateIOPS: 100, StatusEvery: 100 * time.Millisecond}
+	heavy := job
+	heavy.Depth, heavy.RateIOPS = 4, 0
+	return fioctl.Calibration{
+		BlockBytes: h4Block, Idle: fioctl.Victim{Reads: 50, P50: 100 * time.Microsecond},
+		Levels: []fioctl.Level{
+			{Name: levelModerate, Aim: fioctl.Aim{Share: 0.4}, Job: &job, IOPS: 100, Victim: fioctl.Victim{Reads: 50, P50: 200 * time.Microsecond}},
+			{Name: levelHeavy, Aim: fioctl.Aim{Share: 1}, Job: &heavy, IOPS: 500, Victim: fioctl.Victim{Reads: 50, P50: 400 * time.Microsecond}},
 		},
 	}
 }

@@ -1,0 +1,289 @@
+package hypotheses
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spark-harness/harness/analysis"
+)
+
+const (
+	h4Ratio   = 1.2  // HEAVY over BASELINE, lower bound
+	h4TrendP  = 0.05 // of Page's test
+	h4Confirm = 0.05 // of the two one-sided tests of comfy and null
+)
+
+// h4Data is a run of H4 by condition.
+type h4Data struct {
+	q         float64
+	seed      uint64
+	paging    []analysis.Level // rising contention: BASELINE first
+	comfy     []analysis.Level
+	null      []analysis.Level
+	throttled []analysis.Level // ever tighter limits
+}
+
+func h4DataOf(e *analysis.Experiment) h4Data {
+	d := h4Data{q: e.Plan.Profile.Quantile, seed: e.Plan.Seed}
+	for _, c := range []struct {
+		condition string
+		to        *[]analysis.Level
+		rank      func(*analysis.Measured) float64
+	}{
+		{analysis.ConditionPaging, &d.paging, shareOf},
+		{analysis.ConditionComfy, &d.comfy, shareOf},
+		{analysis.ConditionNull, &d.null, shareOf},
+		{analysis.ConditionThrottled, &d.throttled, func(a *analysis.Measured) float64 {
+			return -float64(a.Storage.Limits.ReadBytesPerSec)
+		}},
+	} {
+		var arms []*analysis.Measured
+		for _, a := range e.Arms {
+			if a.Storage != nil && a.Storage.Condition == c.condition {
+				arms = append(arms, a)
+			}
+		}
+		*c.to = analysis.Levels(arms, c.rank)
+	}
+	return d
+}
+
+// shareOf is a level's share of the device's maximum, 0 without load.
+func shareOf(a *analysis.Measured) float64 { return a.Storage.Level.Aim.Share }
+
+// judgeH4 applies the rule of H4; see docs/plan.md.
+func (h Hypothesis) judgeH4(e *analysis.Experiment) Judgement {
+	d := h4DataOf(e)
+	v := h.verdict(e, e.Plan.Profile.Repeats)
+	g := gatesOf(e)
+	g.add("CONTENTION_LOST", windowsVerified(e))
+	if len(d.paging) == 0 || len(d.comfy) == 0 {
+		return g.unfit(v, fmt.Errorf("the run has no paging or no comfy arms"))
+	}
+	treated := d.paging
+	if len(treated) < 2 { // the second lever alone
+		treated = append(slices.Clone(d.paging), d.throttled...)
+	}
+	if len(treated) < 2 {
+		return g.unfit(v, fmt.Errorf("the run has no level beyond BASELINE"))
+	}
+	base, heavy := treated[0], treated[len(treated)-1]
+	effect := d.effect(base, heavy)
+	trend, slope := d.trend(treated), d.slope(treated)
+	v.Claims = []analysis.Claim{trend, slope.claim, effect.claim(h4Ratio), d.pages()}
+	controls, reasons := d.controls(base)
+	for _, c := range controls {
+		v.Claims = append(v.Claims, c.claim)
+	}
+	paging := d.pages().Holds
+	refuted := false
+	switch {
+	case !paging:
+		reasons = append([]string{"NOT_PAGING"}, reasons...)
+	case len(d.paging) < 2:
+		reasons = append(reasons, "SECOND_LEVER_ONLY")
+	case effect.same:
+		reasons, refuted = append(reasons, "FLAT"), true
+	}
+	if paging && len(d.paging) > 1 {
+		v.Mechanism = "STORAGE_QUEUE"
+	}
+	v = g.decide(v, d.needed(effect, controls), refuted, reasons)
+	v.Claims = append(v.Claims, d.secondLever()...)
+	return h.reportH4(e, v, d, slope, effect)
+}
+
+// h4Effect is how much the endpoint moves from one level to another, paired by
+// block, as a ratio with its 95 % interval; same says that it is shown to stay
+// within the smallest effect of interest.
+type h4Effect struct {
+	what  string
+	ratio analysis.Estimate
+	d     []float64
+	same  bool
+	tight analysis.Estimate // the 90 % interval that the two one-sided tests read
+	claim func(limit float64) analysis.Claim
+}
+
+func (d h4Data) effect(from, to analysis.Level) h4Effect {
+	e := h4Effect{ratio: absent(), tight: absent()}
+	e.what = fmt.Sprintf("TTFT at %s over that at %s", nameOf(to), nameOf(from))
+	if pairs, err := lnRatios(from, to, d.q); err == nil {
+		e.d = pairs
+		if hl, err := analysis.HodgesLehmann(pairs, 0.95); err == nil {
+			e.ratio = expOf(hl)
+		}
+		if same, hl, err := analysis.Equivalent(pairs, analysis.SESOI(0), h4Confirm); err == nil {
+			e.same, e.tight = same, expOf(hl)
+		}
+	}
+	e.claim = func(limit float64) analysis.Claim {
+		return analysis.NewClaim(e.what+" (lower bound)", e.ratio, limit, "ratio", e.ratio.Lo >= limit)
+	}
+	return e
+}
+
+func nameOf(l analysis.Level) string { return l.Arms[0].Storage.Level.Name }
+
+func expOf(e analysis.Estimate) analysis.Estimate {
+	return analysis.Estimate{Value: math.Exp(e.Value), Lo: math.Exp(e.Lo), Hi: math.Exp(e.Hi)}
+}
+
+// trend is Page's test over the levels, within blocks.
+func (d h4Data) trend(levels []analysis.Level) analysis.Claim {
+	p := math.NaN()
+	if rows := d.rows(levels); len(rows) > 0 {
+		if _, prob, err := analysis.Page(rows, analysis.Resampling{Seed: d.seed}); err == nil {
+			p = prob
+		}
+	}
+	return upTo("TTFT rises from level to level (permutation p of Page's trend within blocks)", "p", p, h4TrendP)
+}
+
+// rows are the blocks with an endpoint at every level.
+func (d h4Data) rows(levels []analysis.Level) [][]float64 {
+	var rows [][]float64
+	for _, block := range blocksOf(levels) {
+		var row []float64
+		for _, l := range levels {
+			for _, a := range l.Arms {
+				if v, ok := a.QuantileMs(d.q); ok && a.Block == block {
+					row = append(row, v)
+				}
+			}
+		}
+		if len(row) == len(levels) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// h4Slope is the elasticity of the endpoint in read latency.
+type h4Slope struct {
+	claim  analysis.Claim
+	slope  analysis.Estimate
+	points []analysis.Point // ln ms of read latency and of the endpoint
+}
+
+// slope fits ln endpoint over ln r_await, both centred on their block. The
+// second lever holds reads before the device counts them, so that there the
+// server's own wait stands for r_await.
+func (d h4Data) slope(levels []analysis.Level) h4Slope {
+	what, of := "the device's r_await", func(a *analysis.Measured) float64 { return a.Telemetry.ReadAwaitMs }
+	if levels[len(levels)-1].Arms[0].Storage.Limits != nil {
+		what, of = "the server's own wait of a read", func(a *analysis.Measured) float64 { return a.Contention.ServerReadMs }
+	}
+	s := h4Slope{slope: absent()}
+	for _, a := range allArms(levels) {
+		x := of(a)
+		if y, ok := a.QuantileMs(d.q); ok && x > 0 {
+			s.points = append(s.points, analysis.Point{X: math.Log(x), Y: math.Log(y), Block: a.Block})
+		}
+	}
+	text := fmt.Sprintf("slope of ln TTFT over ln of %s, block-centred, Theil–Sen (lower bound)", what)
+	if fit, err := analysis.TheilSen(s.points, analysis.Resampling{Seed: d.seed}); err == nil {
+		s.slope = fit
+	}
+	if both, err := analysis.Deming(s.points, 1, analysis.Resampling{Seed: d.seed}); err == nil {
+		text += fmt.Sprintf("; Deming %.3g [%.3g, %.3g]", both.Value, both.Lo, both.Hi)
+	}
+	s.claim = analysis.NewClaim(text, s.slope, 0, "", s.slope.Lo > 0)
+	return s
+}
+
+// pages: the server read from its disk in the paging arms, by its own count or,
+// where it does not count, by what the device read for nobody else.
+func (d h4Data) pages() analysis.Claim {
+	mb := d.paging[0].Median(func(a *analysis.Measured) float64 {
+		if own := a.DiskInBytes(); !math.IsNaN(own) {
+			return own / 1e6
+		}
+		probe := a.Contention.ProbeMBPerSec * a.Idle.Length().Seconds()
+		return max(0, a.Telemetry.ReadBytes/1e6-1.02*probe-1) // beyond what the probe may explain
+	})
+	return analysis.NewClaim("the server reads from its disk in an arm at Ck without load", analysis.Estimate{Value: mb, Lo: math.NaN(), Hi: math.NaN()}, 0, "MB", mb > 0)
+}
+
+// h4Control is a comparison that must show nothing.
+type h4Control struct {
+	h4Effect
+	claim analysis.Claim
+}
+
+// controls are the comfy and the null arm, and what stands against the
+// hypothesis by them. A control that moves means that fio takes something else
+// than the disk; one whose interval is too wide decides nothing.
+func (d h4Data) controls(base analysis.Level) (controls []h4Control, reasons []string) {
+	confounded := false
+	add := func(text, undecided string, e h4Effect) {
+		c := analysis.NewClaim(text+" stays within ±10 % (two one-sided tests, 90 % interval)", e.tight, 1+0.1, "ratio", e.same)
+		controls = append(controls, h4Control{e, c})
+		switch {
+		case e.same:
+		case e.tight.Lo > 1 && e.tight.Value > 1.1, e.tight.Hi < 1 && e.tight.Value < 1/1.1:
+			confounded = true
+		default:
+			reasons = append(reasons, undecided)
+		}
+	}
+	if n := len(d.comfy); n > 1 {
+		add("comfy: TTFT below the knee under "+nameOf(d.comfy[n-1]), "COMFY_UNDECIDED", d.effect(d.comfy[0], d.comfy[n-1]))
+	}
+	if len(d.null) > 0 {
+		add("null: TTFT at Ck under the same load off the disk", "NULL_UNDECIDED", d.effect(base, d.null[0]))
+	}
+	if confounded {
+		reasons = append([]string{"CPU_CONFOUND"}, reasons...)
+	}
+	return controls, reasons
+}
+
+// needed is how many blocks would decide: those that find the effect, and those
+// that bring the controls' intervals inside their bounds.
+func (d h4Data) needed(effect h4Effect, controls []h4Control) int {
+	most := 0
+	if noise, err := analysis.AANoise(effect.d); err == nil {
+		if n, err := analysis.PairsNeeded(noise, analysis.SESOI(0), 0.05/9, 0.8); err == nil && effect.ratio.Lo < h4Ratio {
+			most = n
+		}
+	}
+	for _, c := range controls {
+		room := 2 * (analysis.SESOI(0) - math.Abs(math.Log(c.tight.Value)))
+		if !c.same {
+			most = max(most, analysis.BlocksForWidth(len(c.d), math.Log(c.tight.Hi)-math.Log(c.tight.Lo), room))
+		}
+	}
+	return most
+}
+
+// secondLever tells what limits on the server's own reads did, beside the
+// verdict: its claims decide nothing.
+func (d h4Data) secondLever() []analysis.Claim {
+	if len(d.throttled) == 0 || len(d.paging) < 2 {
+		return nil
+	}
+	e := d.effect(d.paging[0], d.throttled[len(d.throttled)-1])
+	e.what = "second lever, beside the verdict: " + e.what
+	slope := d.slope(append(d.paging[:1:1], d.throttled...))
+	slope.claim.Text = "second lever, beside the verdict: " + slope.claim.Text
+	return []analysis.Claim{e.claim(h4Ratio), slope.claim}
+}
+
+// windowsVerified counts the arms whose storage was not what it was meant to
+// be.
+func windowsVerified(e *analysis.Experiment) analysis.Claim {
+	lost := 0
+	text := "validity: windows whose contention is not proven"
+	for _, a := range e.Arms {
+		fault := a.Contention.Fault()
+		if fault == "" {
+			continue
+		}
+		if lost++; lost == 1 {
+			text += " (the first: " + a.Name + ": " + fault + ")"
+		}
+	}
+	return upTo(text, "arms", float64(lost), 0)
+}
