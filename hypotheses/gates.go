@@ -55,10 +55,11 @@ func (g *gates) add(code string, c analysis.Claim) {
 
 func (g gates) passed() bool { return len(g.reasons) == 0 }
 
-// unfit closes a verdict on points that no curve can be fitted to.
+// unfit closes a verdict on a run that the rule cannot be applied to: no curve
+// can be fitted, or its design is not whole.
 func (g gates) unfit(v analysis.Verdict, err error) Judgement {
 	v.Outcome, v.Reasons = analysis.Invalid, append(g.reasons, "NO_FIT")
-	v.Claims = append(g.claims, analysis.NewClaim("a knee can be fitted: "+err.Error(), absent(), math.NaN(), "", false))
+	v.Claims = append(g.claims, analysis.NewClaim("the rule can be applied: "+err.Error(), absent(), math.NaN(), "", false))
 	return Judgement{Verdict: v}
 }
 

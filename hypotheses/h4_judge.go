@@ -70,6 +70,9 @@ func (h Hypothesis) judgeH4(e *analysis.Experiment) Judgement {
 	}
 	base, heavy := treated[0], treated[len(treated)-1]
 	effect := d.effect(base, heavy)
+	if effect.err != nil {
+		return g.unfit(v, effect.err)
+	}
 	trend, slope := d.trend(treated), d.slope(treated)
 	v.Claims = []analysis.Claim{trend, slope.claim, effect.claim(h4Ratio), d.pages()}
 	controls, reasons := d.controls(base)
@@ -101,6 +104,7 @@ type h4Effect struct {
 	what  string
 	ratio analysis.Estimate
 	d     []float64
+	err   error // no pairs
 	same  bool
 	tight analysis.Estimate // the 90 % interval that the two one-sided tests read
 	claim func(limit float64) analysis.Claim
@@ -109,7 +113,8 @@ type h4Effect struct {
 func (d h4Data) effect(from, to analysis.Level) h4Effect {
 	e := h4Effect{ratio: absent(), tight: absent()}
 	e.what = fmt.Sprintf("TTFT at %s over that at %s", nameOf(to), nameOf(from))
-	if pairs, err := lnRatios(from, to, d.q); err == nil {
+	pairs, err := lnRatios(from, to, d.q)
+	if e.err = err; err == nil {
 		e.d = pairs
 		if hl, err := analysis.HodgesLehmann(pairs, 0.95); err == nil {
 			e.ratio = expOf(hl)
