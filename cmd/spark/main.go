@@ -1,6 +1,6 @@
 // Command spark is the suite for people who would rather type a command than
-// go test: it runs hypotheses, judges runs, loads a server by hand, records
-// telemetry and serves the emulator. Each subcommand is one call into a
+// go test: it runs hypotheses, judges runs, loads a server or a disk by hand,
+// records telemetry and serves the emulator. Each subcommand is one call into a
 // package; it has no logic and no defaults of its own.
 //
 // It exits with 0 on success (and SUPPORTED), 1 on an error, 2 on bad usage,
@@ -25,6 +25,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
 	Judge   judgeCmd   `cmd:"" help:"Judge runs again from their files, on any machine."`
 	Load    loadCmd    `cmd:"" help:"Load a server by hand and print what the requests saw."`
+	Fio     fioCmd     `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
 	Monitor monitorCmd `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
 	Serve   serveCmd   `cmd:"" help:"Serve an LLM."`
 }
@@ -56,6 +57,7 @@ func execute(ctx context.Context, args []string, s streams) (exit int) {
 	parser, err := kong.New(&c, kong.Name("spark"),
 		kong.Description("How much of an LLM server's tail latency is the disk's, once its memory is full?"),
 		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
+		kong.Vars{"hypotheses": known()},
 		kong.Exit(func(code int) { panic(exited(code)) }))
 	if err != nil {
 		fmt.Fprintln(s.err, "spark:", err)

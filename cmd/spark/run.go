@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 )
 
 type runCmd struct {
-	IDs     []string `arg:"" name:"hypothesis" help:"Hypotheses to measure, in this order: H0, H2."`
+	IDs     []string `arg:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}."`
 	Profile string   `help:"smoke, quick or full; every other setting is taken from the SPARK_ environment variables."`
 }
 
@@ -33,10 +34,7 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return exitError{2, err}
 	}
-	live := hypotheses.LiveLine{}
-	if ws, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ); err == nil {
-		live = hypotheses.LiveLine{W: os.Stderr, Width: int(ws.Col)}
-	}
+	live := terminal()
 	defer live.Clear()
 	p := hypotheses.Progress{Live: live.Show, Log: func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }}
 	var verdicts []analysis.Verdict
@@ -58,11 +56,31 @@ func (c runCmd) plan() ([]hypotheses.Hypothesis, error) {
 	for _, id := range c.IDs {
 		h, ok := hypotheses.ByID(id)
 		if !ok {
-			return nil, fmt.Errorf("no hypothesis %q (there are H0 and H2)", id)
+			return nil, fmt.Errorf("no hypothesis %q (there are %s)", id, known())
 		}
 		plan = append(plan, h)
 	}
 	return plan, nil
+}
+
+// known lists the hypotheses of this build, as "H0, H2 and H4".
+func known() string {
+	var ids []string
+	for _, h := range hypotheses.All() {
+		ids = append(ids, h.ID)
+	}
+	last := len(ids) - 1
+	return strings.Join(ids[:last], ", ") + " and " + ids[last]
+}
+
+// terminal is the live line of the terminal that stderr is attached to; without
+// one it draws nothing.
+func terminal() hypotheses.LiveLine {
+	ws, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return hypotheses.LiveLine{}
+	}
+	return hypotheses.LiveLine{W: os.Stderr, Width: int(ws.Col)}
 }
 
 type judgeCmd struct {
