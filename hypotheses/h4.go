@@ -16,6 +16,9 @@ import (
 const (
 	h4Block       = fioctl.KVBlockBytes
 	h4ProbePerSec = 50
+	// The least depth of HEAVY: 2 MiB under way. More would only lengthen the
+	// queue of a disk that is busy already.
+	h4HeavyDepth = 16
 
 	levelBaseline = "BASELINE"
 	levelModerate = "MODERATE"
@@ -77,12 +80,13 @@ func measureH4(ctx context.Context, r *Rig) (string, error) {
 	return r.Run(ctx, d)
 }
 
-// h4Arm is H2's arm under a treatment. The arms of a block share arrivals and
-// think times, so that they differ in the disk alone, but no prompts.
+// h4Arm is H2's arm under a treatment. The arms of a block share their users'
+// appointments, so that they differ in the disk alone, but no prompts.
 func h4Arm(r *Rig, pilot Pilot, block, users, context, ck, i int, s analysis.Storage) Arm {
 	a := h2Arm(r, pilot, block, users, context, ck)
 	a.Name = fmt.Sprintf("%s-%s-r%d", s.Condition, s.Level.Name, block)
 	a.Load.Seed = armSeed(r.Config.Seed, block, 0)
+	a.Load.Arrivals.Think.Pace = max(pilot.Alone.DecodeMean, h2ThinkLeast/2)
 	a.Load.Workload.PromptSeed = armSeed(r.Config.Seed, block, 1+i)
 	a.Storage = &s
 	a.Estimate += 500 * time.Millisecond // fio's start and end

@@ -234,6 +234,7 @@ func (r *Rig) calibrateDevice(ctx context.Context, f *FioLever, probe fioctl.Pro
 // h4Calibration is the calibration of the levels that the profile takes.
 func h4Calibration(p Profile) fioctl.CalibratePlan {
 	plan := fioctl.QuickPlan()
+	plan.SaturatedDepth = h4HeavyDepth
 	plan.Backstop = p.MaxWindow + p.Drain + time.Minute
 	if p.Name == "full" {
 		plan = fioctl.FullPlan()

@@ -64,6 +64,13 @@ const (
 type Think struct {
 	Kind ThinkKind     `json:"kind"`
 	Mean time.Duration `json:"mean_ns,omitempty"`
+	// Pace, where positive, has users keep to appointments that no server moves:
+	// each turn's slot is Pace, the time that an answer is expected to take, and
+	// the think time after the slot of the turn before. A turn is due at its
+	// slot, or when the answer before is there if that is later. Runs with one
+	// seed then offer the same load at the same instants, however fast the
+	// server is, until it falls behind for good.
+	Pace time.Duration `json:"pace_ns,omitempty"`
 }
 
 // Users is a closed loop of n users without think time.
@@ -118,8 +125,9 @@ func (a Arrivals) validate(f *faults, window time.Duration) {
 		f.add("Arrivals.StartSpread", "%v is longer than Warmup+Measure, %v (shorten it)", a.StartSpread, window)
 	}
 	f.span("Arrivals.Think.Mean", a.Think.Mean, 0)
+	f.span("Arrivals.Think.Pace", a.Think.Pace, 0)
 	oneOf(f, "Arrivals.Think.Kind", a.Think.Kind, "", ThinkNone, ThinkConstant, ThinkExponential)
-	if !a.Closed() && (a.Think.Mean > 0 || a.StartSpread > 0) {
+	if !a.Closed() && (a.Think.Mean > 0 || a.Think.Pace > 0 || a.StartSpread > 0) {
 		f.add("Arrivals.Think", "an open loop has no think time and no start spread (leave both 0, or use Users)")
 	}
 }

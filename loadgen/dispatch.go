@@ -194,8 +194,7 @@ func (d *dispatcher) ended(l *lane, j job, ok bool, free time.Duration) (job, bo
 
 // again schedules the next turn of j's user.
 func (d *dispatcher) again(j job, free, now time.Duration) {
-	a := Arrival{User: j.User, Turn: j.Turn + 1}
-	a.Due = free + d.plan.ThinkTime(a.User, a.Turn)
+	a := d.plan.next(j.Arrival, free)
 	if a.Due <= now {
 		d.admit(a)
 		return

@@ -14,12 +14,14 @@ type Arrival struct {
 	User, Turn int
 	// Due is when the request should be sent, from the start of the load.
 	Due time.Duration
+	// Slot is when a paced user meant to send it, at or before Due; else 0.
+	Slot time.Duration
 }
 
 // Schedule yields the plan's arrivals in order of due time, up to Horizon. It
 // needs no clock, and gives the same nanoseconds on any machine. Of a closed
 // loop it yields each user's first arrival only: later ones become due when
-// their user is free, ThinkTime after the answer before.
+// their user is free, ThinkTime after the answer before (or see Think.Pace).
 //
 // The plan must be valid.
 func (p Plan) Schedule() iter.Seq[Arrival] {
@@ -34,6 +36,9 @@ func (p Plan) Schedule() iter.Seq[Arrival] {
 			a := Arrival{ID: n, User: int(n), Due: due}
 			if users > 0 {
 				a.User, a.Turn = int(n%int64(users)), int(n/int64(users))
+			}
+			if p.Arrivals.Think.Pace > 0 {
+				a.Slot = due
 			}
 			if !yield(a) {
 				return
@@ -59,6 +64,19 @@ func (p Plan) ThinkTime(user, turn int) time.Duration {
 		return nanos(float64(t.Mean) * s.exponential())
 	}
 	return 0
+}
+
+// next is the turn after one whose user became free at free.
+func (p Plan) next(a Arrival, free time.Duration) Arrival {
+	n := Arrival{User: a.User, Turn: a.Turn + 1}
+	think := p.ThinkTime(n.User, n.Turn)
+	if pace := p.Arrivals.Think.Pace; pace > 0 {
+		n.Slot = a.Slot + pace + think
+		n.Due = max(n.Slot, free)
+		return n
+	}
+	n.Due = free + think
+	return n
 }
 
 func (p Plan) dues() iter.Seq[time.Duration] {
