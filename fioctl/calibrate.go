@@ -23,7 +23,7 @@ type CalibrateConfig struct {
 
 // Why a calibration failed.
 var (
-	// ErrBusyDevice: somebody else used the device before the calibration.
+	// ErrBusyDevice: somebody else used the device before or meanwhile.
 	ErrBusyDevice = errors.New("device is busy")
 	// ErrLevelsAlike: the probe cannot tell two levels from each other.
 	ErrLevelsAlike = errors.New("levels are alike")
@@ -45,15 +45,19 @@ func (c CalibrateConfig) Validate() error {
 
 // Calibrate measures what a device can do and finds the jobs of the levels that
 // the plan wants: a quiet device, the probe without load, every depth in
-// shuffled order several times, the plateau, then each level several times with
-// the probe beside it. Rounds, not depths, are repeated, so that a device which
-// drifts treats all alike.
+// shuffled order several times, the plateau, the maximum, then each level several
+// times with the probe beside it. Rounds, not depths, are repeated, so that a
+// device which drifts treats all alike; a level without load is measured among
+// the others.
 //
-// The saturated runs among the levels are longer than the sweep's and next to
-// the other levels in time; Max is their median, and shares are of it. A level
-// that misses its aim by more than the plan's tolerance is set and measured
-// again; what it misses in the end is in its Miss. Levels whose probe medians do
-// not rise strictly (Mann-Whitney, p < .01) are ErrLevelsAlike. Other errors:
+// The sweep finds the depth that saturates; how much the device does there, Max,
+// is the median of runs as long as the levels' and next to them in time. Shares
+// are of it. A level of share 1 is those runs: it misses nothing, and its Spread
+// says how steady the device is. Another level that misses its aim by more than
+// the plan's tolerance is measured again; what it misses in the end is in its
+// Miss. Levels of which the probe does
+// not see each as slower than the one before (trimmed mean, permutation p < .01)
+// are ErrLevelsAlike. Other errors:
 // ErrPlan, ErrProbe, ErrBusyDevice, ErrUnreachable, ErrNoCounters,
 // ErrOtherDevice, those of Start, and ctx's.
 //
@@ -85,10 +89,10 @@ type calibrator struct {
 	order *rand.Rand
 	begin time.Duration
 
-	cal       Calibration
-	idle      observation
-	saturated []observation // of Max, next to the levels
-	levels    []*trial
+	cal    Calibration
+	idle   observation
+	top    *trial // the level without a rate, if one is wanted
+	levels []*trial
 }
 
 func calibrate(ctx context.Context, cfg CalibrateConfig, b bench) (Calibration, error) {
@@ -97,7 +101,7 @@ func calibrate(ctx context.Context, cfg CalibrateConfig, b bench) (Calibration, 
 		order: rand.New(rand.NewPCG(cfg.Plan.Seed, 0x63616c)),
 		cal:   Calibration{Schema: calibrationSchema, BlockBytes: cfg.Plan.BlockBytes},
 	}
-	for _, step := range []func(context.Context) error{c.quiet, c.probeIdle, c.sweep, c.anchor, c.reachLevels, c.record} {
+	for _, step := range []func(context.Context) error{c.quiet, c.probeIdle, c.sweep, c.saturate, c.reachLevels, c.record} {
 		if err := step(ctx); err != nil {
 			return Calibration{}, err
 		}
@@ -126,8 +130,26 @@ func (c *calibrator) quiet(ctx context.Context) error {
 		ErrBusyDevice, busy/1e6, c.plan.QuietTries, c.plan.QuietBytesPerSec/1e6)
 }
 
+// observe is the bench's, again if somebody else disturbed it.
+func (c *calibrator) observe(ctx context.Context, job *Job, probe bool, settle, window time.Duration) (observation, error) {
+	var others float64
+	for range undisturbed {
+		o, err := c.bench.observe(ctx, job, probe, settle, window)
+		if err != nil {
+			return o, err
+		}
+		bytes, yes := o.disturbed()
+		if !yes {
+			return o, nil
+		}
+		others = bytes
+		c.say("somebody else moves %.0f MB/s: once more", others/1e6)
+	}
+	return observation{}, fmt.Errorf("%w: %.0f MB/s are not ours (end what uses the disk)", ErrBusyDevice, others/1e6)
+}
+
 func (c *calibrator) probeIdle(ctx context.Context) (err error) {
-	if c.idle, err = c.bench.observe(ctx, nil, true, 0, c.plan.Idle); err != nil {
+	if c.idle, err = c.observe(ctx, nil, true, 0, c.plan.Idle); err != nil {
 		return err
 	}
 	c.cal.Idle = c.idle.Victim

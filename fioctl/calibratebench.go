@@ -24,12 +24,28 @@ type bench interface {
 type observation struct {
 	Device           DeviceActivity
 	IOPS             float64 // fio's reads per second in the window
+	OwnBytes         float64 // read in the window by fio and the probe
 	ClatP50, ClatP99 time.Duration
 	CPUCores         float64
 	DepthShare       map[int]float64
 	Samples          []Sample // of the probe
 	Victim           Victim
 }
+
+// disturbed is what others moved per second in the window, if that is too much:
+// over a tenth of all and over the floor.
+func (o observation) disturbed() (bytesPerSec float64, yes bool) {
+	all := o.Device.ReadBytes + o.Device.WriteBytes
+	foreign := all - o.OwnBytes
+	bytesPerSec = foreign / max(o.Device.Elapsed, 1).Seconds()
+	return bytesPerSec, foreign > foreignShare*all && bytesPerSec > foreignLeast
+}
+
+const (
+	foreignShare = 0.1
+	foreignLeast = 20e6 // bytes per second
+	undisturbed  = 3    // tries for a window without others
+)
 
 // machine is the bench that is no model.
 type machine struct {
@@ -77,6 +93,7 @@ func (m machine) observe(ctx context.Context, job *Job, probe bool, settle, wind
 			o.Samples = append(o.Samples, s)
 		}
 	}
+	o.OwnBytes = float64(m.cfg.Probe.BytesRead(len(o.Samples)))
 	o.Victim = Reduce(slices.Values(o.Samples), m.cfg.Probe.Period())
 	if p == nil {
 		return o, nil
@@ -91,6 +108,7 @@ func (o *observation) fromRun(r Run, from, to time.Duration) error {
 		return fmt.Errorf("fioctl: fio's live status does not cover its window of %v", to-from)
 	}
 	o.IOPS = ios / (to - from).Seconds()
+	o.OwnBytes += bytes
 	o.ClatP50, _ = r.Result.Read.Clat.Quantile(0.50)
 	o.ClatP99, _ = r.Result.Read.Clat.Quantile(0.99)
 	o.CPUCores = r.Result.UserCPU + r.Result.SystemCPU

@@ -80,12 +80,12 @@ func FullPlan() CalibratePlan {
 }
 
 // QuickPlan takes less than 50 s: every depth for half a second twice,
-// MODERATE and HEAVY for 2 s twice.
+// MODERATE and HEAVY for 1.5 s three times.
 func QuickPlan() CalibratePlan {
 	return CalibratePlan{
 		BlockBytes: KVBlockBytes, Seed: 1,
 		Quiet: time.Second, QuietTries: 5, QuietBytesPerSec: 1e6,
-		Idle:        3 * time.Second,
+		Idle:        1500 * time.Millisecond,
 		Depths:      []int{1, 2, 4, 8, 16, 32, 64, 128},
 		SweepRounds: 2, SweepSettle: 200 * time.Millisecond, SweepWindow: 500 * time.Millisecond, Gain: 0.03,
 		SaturatedDepth: 32, RatedDepth: 8,
@@ -94,7 +94,7 @@ func QuickPlan() CalibratePlan {
 			{"MODERATE", Aim{Share: 0.4}},
 			{"HEAVY", Aim{Share: 1}},
 		},
-		LevelRounds: 2, LevelSettle: 400 * time.Millisecond, LevelWindow: 2 * time.Second,
+		LevelRounds: 3, LevelSettle: 400 * time.Millisecond, LevelWindow: 1500 * time.Millisecond,
 		Steps: 8, Tolerance: 0.05, Again: 3, Budget: 42 * time.Second,
 		Backstop: 30 * time.Minute,
 	}

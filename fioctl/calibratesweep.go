@@ -17,7 +17,7 @@ func (c *calibrator) sweep(ctx context.Context) error {
 			depth := c.plan.Depths[i]
 			job := c.job(fmt.Sprintf("depth-%d", depth), depth, 0)
 			job.StatusEvery = minStatusEvery // the window is short
-			o, err := c.bench.observe(ctx, job, false, c.plan.SweepSettle, c.plan.SweepWindow)
+			o, err := c.observe(ctx, job, false, c.plan.SweepSettle, c.plan.SweepWindow)
 			if err != nil {
 				return fmt.Errorf("sweep, depth %d: %w", depth, err)
 			}

@@ -17,34 +17,39 @@ type trial struct {
 	seen []observation
 }
 
-// anchor saturates the device beside the levels, at a depth that contends.
-func (c *calibrator) anchor(ctx context.Context) error {
+// saturate measures the maximum, at a depth that contends. These runs are also
+// those of a level that takes no rate.
+func (c *calibrator) saturate(ctx context.Context) error {
 	depth := max(c.cal.Max.Depth, c.plan.SaturatedDepth)
-	o, err := c.observeLevel(ctx, c.job("saturated", depth, 0))
-	if err != nil {
-		return fmt.Errorf("saturate at depth %d: %w", depth, err)
+	top := &trial{goal: Goal{Name: "saturated", Aim: Aim{Share: 1}}, job: c.job("saturated", depth, 0)}
+	for _, g := range c.plan.Goals {
+		if g.Aim.saturates() {
+			top = &trial{goal: g, job: c.job(strings.ToLower(g.Name), depth, 0)}
+			c.top = top
+		}
 	}
-	c.saturated = []observation{o}
-	c.remax(depth)
+	if err := c.measure(ctx, []*trial{top}); err != nil {
+		return err
+	}
+	c.cal.Max = summary(depth, c.plan.BlockBytes, top.seen)
+	c.say("saturated at depth %d: %.0f reads/s, %.0f MB/s, r_await %v", depth, c.cal.Max.IOPS,
+		c.cal.Max.BytesPerSec/1e6, c.cal.Max.RAwait.Round(time.Microsecond))
 	return nil
 }
 
-// remax takes the maximum from every saturated run so far.
-func (c *calibrator) remax(depth int) {
-	c.cal.Max = summary(depth, c.plan.BlockBytes, c.saturated)
-	c.say("saturated at depth %d: %.0f reads/s, %.0f MB/s, r_await %v", depth, c.cal.Max.IOPS,
-		c.cal.Max.BytesPerSec/1e6, c.cal.Max.RAwait.Round(time.Microsecond))
-}
-
-// reachLevels finds each level's job and measures the levels in rounds of
+// reachLevels finds the other levels' jobs and measures them in rounds of
 // shuffled order until all are where they are to be.
 func (c *calibrator) reachLevels(ctx context.Context) error {
 	var pending []*trial
 	for _, g := range c.plan.Goals {
+		if g.Aim.saturates() && c.top != nil && c.top.goal == g {
+			c.levels = append(c.levels, c.top)
+			continue
+		}
 		t := &trial{goal: g}
 		c.levels = append(c.levels, t)
 		if g.Aim.none() {
-			t.seen = []observation{c.idle}
+			t.seen, pending = []observation{c.idle}, append(pending, t)
 			continue
 		}
 		if err := c.setJob(ctx, t); err != nil {
@@ -109,21 +114,18 @@ func (c *calibrator) measure(ctx context.Context, trials []*trial) error {
 				return fmt.Errorf("level %s: %w", t.goal.Name, err)
 			}
 			t.seen = append(t.seen, o)
-			if t.goal.Aim.saturates() {
-				c.saturated = append(c.saturated, o)
+			if t.job == nil {
+				c.cal.Idle = pool(t.seen)
 			}
-			c.say("level %s: %.0f reads/s, r_await %v, probe median %v", t.goal.Name, o.IOPS,
-				o.Device.RAwait.Round(time.Microsecond), o.Victim.P50.Round(time.Microsecond))
+			c.say("level %s: %.0f reads/s, r_await %v, probe %v", t.goal.Name, o.IOPS,
+				o.Device.RAwait.Round(time.Microsecond), o.Victim.Trimmed.Round(time.Microsecond))
 		}
-	}
-	if len(c.saturated) > 1 {
-		c.remax(c.cal.Max.Depth)
 	}
 	return nil
 }
 
 func (c *calibrator) observeLevel(ctx context.Context, job *Job) (observation, error) {
-	return c.bench.observe(ctx, job, true, c.plan.LevelSettle, c.plan.LevelWindow)
+	return c.observe(ctx, job, true, c.plan.LevelSettle, c.plan.LevelWindow)
 }
 
 // reached says whether a trial is close enough to its aim.
@@ -188,10 +190,7 @@ func (c *calibrator) adjust(ctx context.Context, t *trial) error {
 			return nil // record says so
 		}
 		t.job, t.seen = c.job(t.job.Name, 2*t.job.Depth, c.aim(t.goal.Aim)), nil
-	case t.goal.Aim.saturates():
-		// There is nothing to set: more runs make its median steadier.
-	case t.goal.Aim.Share > 0: // the maximum has moved
-		t.job, t.seen = c.job(t.job.Name, t.job.Depth, c.aim(t.goal.Aim)), nil
+	case t.goal.Aim.Share > 0: // there is nothing to set: more runs make its median steadier
 	default:
 		t.seen = nil
 		return c.search(ctx, t)
@@ -200,7 +199,7 @@ func (c *calibrator) adjust(ctx context.Context, t *trial) error {
 }
 
 // startAllowance is what a start and a stop of fio take beside the window.
-const startAllowance = 400 * time.Millisecond
+const startAllowance = 300 * time.Millisecond
 
 func (c *calibrator) overBudget(trials int) bool {
 	cost := time.Duration(trials*c.plan.LevelRounds) * (c.plan.LevelSettle + c.plan.LevelWindow + startAllowance)
@@ -249,8 +248,8 @@ func (c *calibrator) record(context.Context) error {
 			all = append(all, o.Samples...)
 		}
 		samples = append(samples, all)
-		c.say("level %s: %.0f reads/s, misses its aim by %.1f %%, runs differ by %.1f %%, probe median %v",
-			l.Name, l.IOPS, 100*l.Miss, 100*l.Spread, l.Victim.P50.Round(time.Microsecond))
+		c.say("level %s: %.0f reads/s, misses its aim by %.1f %%, runs differ by %.1f %%, probe %v (median %v)",
+			l.Name, l.IOPS, 100*l.Miss, 100*l.Spread, l.Victim.Trimmed.Round(time.Microsecond), l.Victim.P50.Round(time.Microsecond))
 	}
 	return told(c.cal.Levels, samples)
 }

@@ -1,15 +1,18 @@
 package fioctl
 
 import (
-	"cmp"
 	"fmt"
-	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
 
-// alikeP is the most that chance may have in two levels' order.
-const alikeP = 0.01
+const (
+	// alikeP is the most that chance may have in two levels' order.
+	alikeP = 0.01
+	// shuffles of a permutation test: its least p is a tenth of alikeP.
+	shuffles = 999
+)
 
 // told refuses levels of which the probe does not see one as slower than the
 // one before.
@@ -17,51 +20,46 @@ func told(levels []Level, samples [][]Sample) error {
 	for i := 1; i < len(levels); i++ {
 		a, b := levels[i-1], levels[i]
 		p := slowerP(samples[i-1], samples[i])
-		if b.Victim.P50 <= a.Victim.P50 || !(p < alikeP) {
-			return fmt.Errorf("%w: %s and %s: the probe's median is %v and %v, p = %.2g (set them farther apart, or measure longer)",
-				ErrLevelsAlike, a.Name, b.Name, a.Victim.P50.Round(time.Microsecond), b.Victim.P50.Round(time.Microsecond), p)
+		if b.Victim.Trimmed <= a.Victim.Trimmed || !(p < alikeP) {
+			return fmt.Errorf("%w: %s and %s: the probe takes %v and %v, p = %.2g (set them farther apart, or measure longer)",
+				ErrLevelsAlike, a.Name, b.Name, a.Victim.Trimmed.Round(time.Microsecond), b.Victim.Trimmed.Round(time.Microsecond), p)
 		}
 	}
 	return nil
 }
 
-// slowerP is the one-sided p of the Mann-Whitney test that reads b take longer
-// than reads a: normal approximation with corrections for ties and continuity
-// (Lehmann 1975, section 1.2 and appendix 3). 1 without reads.
+// slowerP is the one-sided p of a permutation test that reads b take longer on
+// average than reads a, all capped at the 0.95 quantile of both together, so
+// that no single hiccup decides. 1 without reads. Always the same for the same
+// reads.
 func slowerP(a, b []Sample) float64 {
-	type read struct {
-		took float64
-		of   int
-	}
-	var all []read
-	for _, s := range a {
-		all = append(all, read{float64(s.End - s.Start), 0})
-	}
-	for _, s := range b {
-		all = append(all, read{float64(s.End - s.Start), 1})
-	}
-	n, m := float64(len(a)), float64(len(b))
-	if n == 0 || m == 0 {
+	if len(a) == 0 || len(b) == 0 {
 		return 1
 	}
-	slices.SortFunc(all, func(x, y read) int { return cmp.Compare(x.took, y.took) })
-	ranks, ties := 0.0, 0.0 // of b
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].took == all[i].took {
-			j++
+	var all []float64
+	for _, s := range slices.Concat(a, b) {
+		all = append(all, float64(s.End-s.Start))
+	}
+	sorted := slices.Clone(all)
+	slices.Sort(sorted)
+	top := float64(quantile(sorted, 0.95))
+	for i, v := range all {
+		all[i] = min(v, top)
+	}
+	// The total is fixed, so the sum of one side orders the differences.
+	sum := func(v []float64) (s float64) {
+		for _, x := range v {
+			s += x
 		}
-		t := float64(j - i)
-		ties += t*t*t - t
-		mean := float64(i+j+1) / 2 // ranks count from 1
-		for ; i < j; i++ {
-			ranks += mean * float64(all[i].of)
+		return s
+	}
+	seen, n := sum(all[:len(a)]), 1
+	r := rand.New(rand.NewPCG(1, 2))
+	for range shuffles {
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if sum(all[:len(a)]) <= seen {
+			n++
 		}
 	}
-	u, total := ranks-m*(m+1)/2, n+m
-	variance := n * m / 12 * (total + 1 - ties/(total*(total-1)))
-	if !(variance > 0) { // every read took the same
-		return 1
-	}
-	return math.Erfc((u-n*m/2-0.5)/math.Sqrt(2*variance)) / 2
+	return float64(n) / (shuffles + 1)
 }

@@ -88,7 +88,7 @@ func (s *searcher) try(ctx context.Context, depth int, rate float64) (reading, e
 	c := s.c
 	s.steps++
 	job := c.job(s.name, depth, rate)
-	o, err := c.bench.observe(ctx, job, true, c.plan.LevelSettle, max(c.plan.SweepWindow, c.plan.LevelWindow/4, time.Millisecond))
+	o, err := c.observe(ctx, job, true, c.plan.LevelSettle, max(c.plan.SweepWindow, c.plan.LevelWindow/4, time.Millisecond))
 	if err != nil {
 		return reading{}, err
 	}

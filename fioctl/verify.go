@@ -113,7 +113,7 @@ func Verify(w Window) Verification {
 		v.contended(w)
 		v.most(CheckBalance, unaccounted(w, readBytes(w.Run)), balanceLost)
 		v.least(CheckReads, float64(w.Seen.Reads), readsLeast)
-		v.least(CheckLift, lift(w.Seen.P50, w), halfLift)
+		v.least(CheckLift, lift(w.Seen, w), halfLift)
 	}
 	return v.done()
 }
@@ -178,20 +178,24 @@ func unaccounted(w Window, fio float64) float64 {
 	return math.Abs(fio+w.OtherBytes-w.DeviceBytes) / max(w.DeviceBytes, balanceLeast)
 }
 
-// lift is how much of the calibrated lift of the probe's median a median shows.
-func lift(seen time.Duration, w Window) float64 {
-	calibrated := w.Level.Victim.P50 - w.Idle.P50
-	if calibrated <= 0 || w.Idle.P50 <= 0 || seen <= 0 {
+// lift is how much of the calibrated lift of the probe a window shows. It
+// compares trimmed means, or medians where one of the three has no trimmed mean.
+func lift(seen Victim, w Window) float64 {
+	idle, level, now := w.Idle.Trimmed, w.Level.Victim.Trimmed, seen.Trimmed
+	if idle <= 0 || level <= 0 || now <= 0 {
+		idle, level, now = w.Idle.P50, w.Level.Victim.P50, seen.P50
+	}
+	if level <= idle || idle <= 0 || now <= 0 {
 		return math.NaN()
 	}
-	return float64(seen-w.Idle.P50) / float64(calibrated)
+	return float64(now-idle) / float64(level-idle)
 }
 
 func nullLift(w Window) float64 {
 	if w.Unloaded.Reads > 0 {
-		return lift(w.Seen.P50, w) - lift(w.Unloaded.P50, w)
+		return lift(w.Seen, w) - lift(w.Unloaded, w)
 	}
-	return lift(w.Seen.P50, w)
+	return lift(w.Seen, w)
 }
 
 // depthShare is the share of I/Os that found at least the depth that each

@@ -18,6 +18,10 @@ type Victim struct {
 	P95    time.Duration `json:"p95_ns"`
 	P99    time.Duration `json:"p99_ns"`
 	Mean   time.Duration `json:"mean_ns"`
+	// Trimmed is the mean without the slowest twentieth: what Verify compares.
+	// Below saturation most reads meet no other, so that a load lifts the upper
+	// half and leaves the median; the mean itself hangs on single hiccups.
+	Trimmed time.Duration `json:"trimmed_ns"`
 }
 
 // Reduce sums samples up, in any order. The period is the probe's; 0 counts
@@ -42,6 +46,7 @@ func Reduce(samples iter.Seq[Sample], period time.Duration) Victim {
 	slices.Sort(took)
 	v.P50, v.P95, v.P99 = quantile(took, 0.50), quantile(took, 0.95), quantile(took, 0.99)
 	v.Mean = time.Duration(math.Round(sum / float64(v.Reads)))
+	v.Trimmed = trimmed(took)
 	if period > 0 {
 		v.Missed = max(0, int(math.Round(float64(last-first)/float64(period)))+1-v.Reads)
 	}
@@ -58,6 +63,16 @@ func Between(samples iter.Seq[Sample], from, to time.Duration) iter.Seq[Sample] 
 			}
 		}
 	}
+}
+
+// trimmed is the mean of ascending, non-empty values without the top twentieth.
+func trimmed(sorted []float64) time.Duration {
+	kept := sorted[:len(sorted)-len(sorted)/20]
+	sum := 0.0
+	for _, v := range kept {
+		sum += v
+	}
+	return time.Duration(math.Round(sum / float64(len(kept))))
 }
 
 // quantile is the nearest rank upward of ascending, non-empty values.

@@ -25,13 +25,13 @@ func TestReduce(t *testing.T) {
 		want    Victim
 	}{
 		{"nothing", nil, Victim{}},
-		{"one read is every quantile", []Sample{read(3, 0, ms)}, Victim{Reads: 1, P50: ms, P95: ms, P99: ms, Mean: ms}},
-		{"nearest ranks of 1 to 100", hundred, Victim{Reads: 100, P50: 50 * us, P95: 95 * us, P99: 99 * us, Mean: 50500 * time.Nanosecond}},
-		{"a late start is not part of the latency", []Sample{read(0, 0, ms), read(1, 51*ms, ms)}, Victim{Reads: 2, Late: 1, P50: ms, P95: ms, P99: ms, Mean: ms}},
+		{"one read is every quantile", []Sample{read(3, 0, ms)}, Victim{Reads: 1, P50: ms, P95: ms, P99: ms, Mean: ms, Trimmed: ms}},
+		{"nearest ranks of 1 to 100", hundred, Victim{Reads: 100, P50: 50 * us, P95: 95 * us, P99: 99 * us, Mean: 50500 * time.Nanosecond, Trimmed: 48 * us}},
+		{"a late start is not part of the latency", []Sample{read(0, 0, ms), read(1, 51*ms, ms)}, Victim{Reads: 2, Late: 1, P50: ms, P95: ms, P99: ms, Mean: ms, Trimmed: ms}},
 		{
 			"a slow read covers periods: they are missed",
 			[]Sample{read(0, 0, 170*ms), read(3, 20*ms, ms), read(4, 0, ms)},
-			Victim{Reads: 3, Missed: 2, P50: ms, P95: 170 * ms, P99: 170 * ms, Mean: 172 * ms / 3},
+			Victim{Reads: 3, Missed: 2, P50: ms, P95: 170 * ms, P99: 170 * ms, Mean: 172 * ms / 3, Trimmed: 172 * ms / 3},
 		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
