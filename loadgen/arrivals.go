@@ -64,12 +64,11 @@ const (
 type Think struct {
 	Kind ThinkKind     `json:"kind"`
 	Mean time.Duration `json:"mean_ns,omitempty"`
-	// Pace, where positive, has users keep to appointments that no server moves:
-	// each turn's slot is Pace, the time that an answer is expected to take, and
-	// the think time after the slot of the turn before. A turn is due at its
-	// slot, or when the answer before is there if that is later. Runs with one
-	// seed then offer the same load at the same instants, however fast the
-	// server is, until it falls behind for good.
+	// Pace, where positive, paces users instead of pausing them: a turn is due
+	// Pace, the time that an answer is expected to take, and the think time after
+	// the turn before was due, or when its answer is there if that is later. Runs
+	// with one seed then ask at the same instants as long as answers are in time,
+	// instead of drifting apart by what each answer took.
 	Pace time.Duration `json:"pace_ns,omitempty"`
 }
 

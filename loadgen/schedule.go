@@ -14,8 +14,6 @@ type Arrival struct {
 	User, Turn int
 	// Due is when the request should be sent, from the start of the load.
 	Due time.Duration
-	// Slot is when a paced user meant to send it, at or before Due; else 0.
-	Slot time.Duration
 }
 
 // Schedule yields the plan's arrivals in order of due time, up to Horizon. It
@@ -36,9 +34,6 @@ func (p Plan) Schedule() iter.Seq[Arrival] {
 			a := Arrival{ID: n, User: int(n), Due: due}
 			if users > 0 {
 				a.User, a.Turn = int(n%int64(users)), int(n/int64(users))
-			}
-			if p.Arrivals.Think.Pace > 0 {
-				a.Slot = due
 			}
 			if !yield(a) {
 				return
@@ -71,8 +66,7 @@ func (p Plan) next(a Arrival, free time.Duration) Arrival {
 	n := Arrival{User: a.User, Turn: a.Turn + 1}
 	think := p.ThinkTime(n.User, n.Turn)
 	if pace := p.Arrivals.Think.Pace; pace > 0 {
-		n.Slot = a.Slot + pace + think
-		n.Due = max(n.Slot, free)
+		n.Due = max(a.Due+pace+think, free)
 		return n
 	}
 	n.Due = free + think
