@@ -16,9 +16,10 @@ type H4Figure struct {
 	Verdict  string // outcome and reasons, printed under the title; "" for none
 	// Levels are the paging arm in order of contention, from none to the most.
 	Levels []H4Level
-	// Comfy is the arm below the knee and Null the one whose load is on another
-	// device. A level of theirs stands beside the one of Levels of its name.
-	Comfy, Null []H4Level
+	// Comfy is the arm below the knee; Null and ComfyNull are the arms whose load
+	// is on another device, at Ck and below the knee. A level of theirs stands
+	// beside the one of Levels of its name.
+	Comfy, Null, ComfyNull []H4Level
 	// Throttled is the paging arm with the server's own reads limited.
 	Throttled []H4Level
 	// Slope is the block-centred slope of ln TTFT on ln r_await, Ratio the TTFT
@@ -71,12 +72,13 @@ type h4Arm struct {
 
 const h4Paging = "paging"
 
-// arms are the four conditions; those without levels are empty.
+// arms are the conditions; those without levels are empty.
 func (h H4Figure) arms() []h4Arm {
 	return []h4Arm{
 		{h4Paging, h.Levels, FigureBlack, FigureDisc, 0},
 		{"comfy", h.Comfy, FigureGrey, FigureRing, 0.16},
 		{"null", h.Null, FigureGrey, FigureOpenSquare, 0.32},
+		{"comfy null", h.ComfyNull, FigureGrey, FigureOpenTriangle, 0.44},
 		{"throttled", h.Throttled, FigurePurple, FigureOpenTriangle, 0.24},
 	}
 }

@@ -21,6 +21,7 @@ const (
 	ConditionPaging    = "paging"    // the server pages, and its disk is shared
 	ConditionComfy     = "comfy"     // the server's memory holds everything, its disk is shared
 	ConditionNull      = "null"      // the server pages; the load reads off its disk
+	ConditionComfyNull = "comfynull" // the server's memory holds everything; the load reads off its disk
 	ConditionThrottled = "throttled" // the server pages under limits of its own
 )
 
@@ -35,6 +36,16 @@ type Storage struct {
 	Limits    *spark.IOLimits `json:"limits,omitempty"` // of a throttled server
 	Probe     fioctl.Probe    `json:"probe"`
 	Idle      fioctl.Victim   `json:"idle"` // the probe without load, as calibrated
+}
+
+// Null says that the load is meant to read off the watched disk.
+func (s *Storage) Null() bool {
+	return s.Condition == ConditionNull || s.Condition == ConditionComfyNull
+}
+
+// Comfy says that the server's memory is meant to hold everything.
+func (s *Storage) Comfy() bool {
+	return s.Condition == ConditionComfy || s.Condition == ConditionComfyNull
 }
 
 // Contention is the evidence of what an arm's storage treatment did.
@@ -135,7 +146,7 @@ func (m *Measured) readContention(dir string) error {
 	}
 	c.window = fioctl.Window{
 		Level: m.Storage.Level, Idle: m.Storage.Idle, Start: w.Start, End: w.End,
-		Run: c.Run, Seen: c.Seen, AquSz: m.Telemetry.AquSz, Null: m.Storage.Condition == ConditionNull,
+		Run: c.Run, Seen: c.Seen, AquSz: m.Telemetry.AquSz, Null: m.Storage.Null(),
 		DeviceBytes: m.Telemetry.ReadBytes,
 		OtherBytes:  m.DiskInBytes() + block*float64(len(within(samples, m.Idle))),
 	}
@@ -144,17 +155,21 @@ func (m *Measured) readContention(dir string) error {
 }
 
 // verifyContention judges every window that had a treatment. A null load is
-// compared with the arm of its block whose server paged without any.
+// compared with the arm of its block that had the same server load and no other.
 func verifyContention(arms []*Measured) {
-	unloaded := map[int]fioctl.Victim{}
+	type place struct {
+		block int
+		comfy bool
+	}
+	unloaded := map[place]fioctl.Victim{}
 	for _, m := range arms {
-		if s := m.Storage; s != nil && s.Condition == ConditionPaging && s.Level.Job == nil {
-			unloaded[m.Block] = m.Contention.Seen
+		if s := m.Storage; s != nil && s.Level.Job == nil && s.Limits == nil {
+			unloaded[place{m.Block, s.Comfy()}] = m.Contention.Seen
 		}
 	}
 	for _, m := range arms {
 		if m.Storage != nil {
-			m.Contention.window.Unloaded = unloaded[m.Block]
+			m.Contention.window.Unloaded = unloaded[place{m.Block, m.Storage.Comfy()}]
 			m.Contention.Verification = fioctl.Verify(m.Contention.window)
 		}
 	}

@@ -70,7 +70,7 @@ func measureH4(ctx context.Context, r *Rig) (string, error) {
 	for block, order := range williams(len(treatments), r.Profile.Repeats, rng) {
 		for _, i := range order {
 			context := ck
-			if treatments[i].Condition == analysis.ConditionComfy {
+			if treatments[i].Comfy() {
 				context = comfy
 			}
 			d.Arms = append(d.Arms, h4Arm(r, *d.Pilot, block, users, context, ck, i, treatments[i]))
@@ -110,7 +110,7 @@ func h4Treatments(p Profile, l *Levers) []analysis.Storage {
 			all = append(all, l.storage(analysis.ConditionComfy, level.Name))
 		}
 	}
-	return append(all, l.storage(analysis.ConditionNull, levelHeavy))
+	return append(all, l.storage(analysis.ConditionNull, levelHeavy), l.storage(analysis.ConditionComfyNull, levelHeavy))
 }
 
 // h4Blocks is how many blocks H4 takes: 8 pairs are the least that a test over

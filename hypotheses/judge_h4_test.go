@@ -25,9 +25,10 @@ type disk struct {
 func plantedDisks() map[string]disk {
 	await := func(share float64) float64 { return 1 + 3*share }
 	return map[string]disk{
-		analysis.ConditionPaging: {func(s float64) float64 { return 40 * (1 + 3*s) }, await, 500},
-		analysis.ConditionComfy:  {func(float64) float64 { return 8 }, await, 0},
-		analysis.ConditionNull:   {func(float64) float64 { return 40 }, func(float64) float64 { return 1 }, 500},
+		analysis.ConditionPaging:    {func(s float64) float64 { return 40 * (1 + 3*s) }, await, 500},
+		analysis.ConditionComfy:     {func(float64) float64 { return 8 }, await, 0},
+		analysis.ConditionNull:      {func(float64) float64 { return 40 }, func(float64) float64 { return 1 }, 500},
+		analysis.ConditionComfyNull: {func(float64) float64 { return 8 }, func(float64) float64 { return 0.1 }, 0},
 	}
 }
 
@@ -53,6 +54,7 @@ func plantedH4(seed uint64, disks map[string]disk) *analysis.Experiment {
 		add(block, analysis.ConditionComfy, levelBaseline, 0)
 		add(block, analysis.ConditionComfy, levelHeavy, 1)
 		add(block, analysis.ConditionNull, levelHeavy, 1)
+		add(block, analysis.ConditionComfyNull, levelHeavy, 1)
 	}
 	return e
 }
@@ -90,6 +92,17 @@ func TestJudgeH4OnPlantedTruth(t *testing.T) {
 			"a load off the disk moves the tail too", func(d map[string]disk) {
 				d[analysis.ConditionNull] = disk{func(s float64) float64 { return 40 * (1 + s) }, flat(1), 500}
 			}, nil, analysis.Inconclusive, []string{"CPU_CONFOUND"},
+		},
+		{
+			"a load off the disk moves the tail below the knee: it takes the CPU", func(d map[string]disk) {
+				d[analysis.ConditionComfyNull] = disk{func(s float64) float64 { return 8 * (1 + s) }, flat(0.1), 0}
+			}, nil, analysis.Inconclusive, []string{"CPU_CONFOUND"},
+		},
+		{
+			"the tail moves no more under HEAVY than under the placebo, which moves it a little", func(d map[string]disk) {
+				d[analysis.ConditionPaging] = disk{func(s float64) float64 { return 40 * (1 + 0.25*s) }, d[analysis.ConditionPaging].awaitMs, 500}
+				d[analysis.ConditionNull] = disk{flat(44), flat(1), 500}
+			}, nil, analysis.Inconclusive, []string{"PLACEBO_UNDECIDED"},
 		},
 		{
 			"one window without its contention voids the run", nil, func(e *analysis.Experiment) {
@@ -155,7 +168,7 @@ func TestJudgeH4OnTheSecondLever(t *testing.T) {
 				a.Storage.Condition, a.Storage.Limits = analysis.ConditionThrottled, &spark.IOLimits{ReadBytesPerSec: rank}
 				a.Storage.Level = fioctl.Level{Name: "LIMIT"}
 				a.Telemetry.ReadAwaitMs = 1
-			case a.Storage.Condition == analysis.ConditionNull, a.Storage.Level.Name == levelHeavy:
+			case a.Storage.Null(), a.Storage.Level.Name == levelHeavy:
 				continue
 			}
 			kept = append(kept, a)

@@ -271,7 +271,7 @@ func (l *Levers) storage(condition, level string) analysis.Storage {
 	}
 	found, _ := levelNamed(l.Fio.Calibration.Levels, level) // hasLevels has seen it
 	s.Level, s.Target, s.OffDevice = found, &l.Fio.Main, l.Fio.OffDevice
-	if condition != analysis.ConditionNull {
+	if !s.Null() {
 		return s
 	}
 	// The same I/Os a second, from elsewhere: what is left is fio's work for the

@@ -11,8 +11,9 @@ import (
 func (h Hypothesis) reportH4(e *analysis.Experiment, v analysis.Verdict, d h4Data, slope h4Slope, effect h4Effect) Judgement {
 	f := analysis.H4Figure{
 		Caption: caption(e), Width: analysis.FigureColumn, Quantile: v.Quantile, Verdict: verdictLine(v),
-		Levels: d.figureLevels(d.paging), Comfy: d.figureLevels(d.comfy), Null: d.figureLevels(d.null), Throttled: d.figureLevels(d.throttled),
-		Slope: slope.slope, SlopeAt: slope.at(), Ratio: effect.ratio,
+		Levels: d.figureLevels(d.paging), Comfy: d.figureLevels(d.comfy), Null: d.figureLevels(d.null), ComfyNull: d.figureLevels(d.comfyNull),
+		Throttled: d.figureLevels(d.throttled),
+		Slope:     slope.slope, SlopeAt: slope.at(), Ratio: effect.ratio,
 	}
 	return Judgement{Verdict: v, Figure: analysis.FigureH4(f), Table: f.Table(), Bench: f.Bench(benchConfig(e))}
 }
