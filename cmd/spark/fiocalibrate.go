@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spark-harness/harness/analysis"
@@ -26,7 +27,7 @@ type fioCalibrateCmd struct {
 
 // Help teaches by examples.
 func (fioCalibrateCmd) Help() string {
-	return `Random reads at rising depths find the most that the disk can do (the plateau). Then each level of contention gets the job that brings it about, and a probe beside it, a single small reader, tells what the level does to somebody else. It takes about 50 s and finds BASELINE (no load), MODERATE (40 % of the most) and HEAVY (all of it); --full takes about seven minutes and finds LOAD25, LOAD50, LOAD75 and HEAVY. Nobody else may use the disk meanwhile. It reads only, after it has made its two files; they stay for the next time.
+	return `Random reads at rising depths find the most that the disk can do (the plateau). Then each level of contention gets the job that brings it about, and a probe beside it, a single small reader, tells what the level does to somebody else. It takes about 50 s and finds MODERATE (40 % of the most) and HEAVY (all of it); --full takes about seven minutes and finds LOAD25, LOAD50, LOAD75 and HEAVY. Nobody else may use the disk meanwhile. It reads only, after it has made its two files; they stay for the next time.
 
 H4 calibrates by itself. It takes a calibration over that is at most a day old, of the same disk, fio, block and size of file: 2GiB in its quick profile, 32GiB with --full in its full one.
 
@@ -47,6 +48,9 @@ func (c fioCalibrateCmd) Run(ctx context.Context, s streams) (err error) {
 		plan = fioctl.FullPlan()
 	}
 	plan.BlockBytes = int64(c.Block)
+	// Levels must be told apart, and a disk that wakes up for each read may be
+	// slower than one that is busy. The idle probe is measured all the same.
+	plan.Goals = slices.DeleteFunc(plan.Goals, func(g fioctl.Goal) bool { return g.Aim == fioctl.Aim{} })
 	// The probe has a file of its own, an eighth, as in H4.
 	load, probe := c.spec(targetFile, c.Size), c.spec(probeFile, max(c.Size/8/mib, 1)*mib)
 	if err := errors.Join(plan.Validate(), load.Validate()); err != nil {
@@ -170,14 +174,18 @@ func levelTable(cal fioctl.Calibration) analysis.Table {
 	t := analysis.Table{
 		Title: "Levels of contention, and a single reader beside them",
 		Columns: columns("level", "", "aim", "", "job", "", "IOPS", "", "miss", "%", "spread", "%", "r_await", "ms", "aqu-sz", "",
-			"probe p50", "ms", "probe p99", "ms", "fio CPU", "cores"),
+			"probe p50", "ms", "probe p99", "ms", "fio", "cores"),
 	}
+	t.Rows = append(t.Rows, []any{"idle", "no load", "none", nil, nil, nil, nil, nil, ms(cal.Idle.P50), ms(cal.Idle.P99), nil})
 	for _, l := range cal.Levels {
-		row := []any{l.Name, aimText(l.Aim), "none", nil, nil, nil, ms(l.RAwait), l.AquSz, ms(l.Victim.P50), ms(l.Victim.P99), nil}
+		job := "none"
 		if l.Job != nil {
-			row[2], row[3], row[4], row[5], row[10] = jobText(*l.Job), math.Round(l.IOPS), percent(l.Miss), percent(l.Spread), l.CPUCores
+			job = jobText(*l.Job)
 		}
-		t.Rows = append(t.Rows, row)
+		t.Rows = append(t.Rows, []any{
+			l.Name, aimText(l.Aim), job, math.Round(l.IOPS), percent(l.Miss), percent(l.Spread),
+			ms(l.RAwait), l.AquSz, ms(l.Victim.P50), ms(l.Victim.P99), l.CPUCores,
+		})
 	}
 	return t
 }
@@ -198,7 +206,7 @@ func aimText(a fioctl.Aim) string {
 
 func jobText(j fioctl.Job) string {
 	if j.RateIOPS == 0 {
-		return fmt.Sprintf("no rate, depth %d", j.Depth)
+		return fmt.Sprintf("depth %d", j.Depth)
 	}
 	return fmt.Sprintf("%.0f/s, depth %d", j.RateIOPS, j.Depth)
 }

@@ -122,13 +122,13 @@ func (c fioLoadCmd) backstop() time.Duration {
 
 // Run loads the disk and prints what the reads met.
 func (c fioLoadCmd) Run(ctx context.Context, s streams) (err error) {
+	if c.Duration < 0 {
+		return exitError{2, fmt.Errorf("--duration %v: want more than 0", c.Duration)}
+	}
 	spec := c.spec(targetFile, c.Size)
 	job := fioctl.Job{Name: "load", BlockBytes: int64(c.Block), Depth: c.Depth, RateIOPS: c.Rate, Backstop: c.backstop(), Seed: uint64(time.Now().UnixNano())}
 	if err := errors.Join(spec.Validate(), job.Validate()); err != nil {
 		return exitError{2, err}
-	}
-	if c.Duration < 0 {
-		return exitError{2, fmt.Errorf("--duration %v: want more than 0", c.Duration)}
 	}
 	if _, err := c.disk(); err != nil {
 		return err
