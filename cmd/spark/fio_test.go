@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,26 @@ func placeOf(t *testing.T) (dir string, flags []string) {
 
 func fio(ctx context.Context, sub string, flags []string, more ...string) transcript {
 	return command(ctx, append(append([]string{"fio", sub}, flags...), more...)...)
+}
+
+// untilRunning presses Ctrl-C as soon as the load runs.
+func untilRunning(t *testing.T, flags []string) transcript {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, errs := newWatched(), newWatched()
+	exit := make(chan int, 1)
+	go func() { exit <- execute(ctx, append([]string{"fio", "load"}, flags...), streams{out, errs}) }()
+	for {
+		select {
+		case <-errs.grew:
+			if strings.Contains(errs.String(), "Ctrl-C ends") {
+				cancel()
+			}
+		case code := <-exit:
+			return transcript{code, out.String(), errs.String()}
+		}
+	}
 }
 
 func names(t *testing.T, dir string) []string {
@@ -150,7 +171,7 @@ func TestFioProbe(t *testing.T) {
 	require.Positive(t, v.P50)
 	require.GreaterOrEqual(t, v.P99, v.P50)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	cut := fio(ctx, "probe", flags, "--duration", "1h", "--remove")
 	require.Equal(t, 130, cut.exit)
@@ -173,17 +194,13 @@ func TestFioLoad(t *testing.T) {
 		require.Equal(t, []string{targetFile}, names(t, dir))
 	})
 	t.Run("until Ctrl-C, which is no failure", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		got := fio(ctx, "load", flags)
+		got := untilRunning(t, flags)
 		require.Zero(t, got.exit, got.err)
 		require.Contains(t, got.out, "as fast as it goes")
 		require.Equal(t, []string{targetFile}, names(t, dir))
 	})
 	t.Run("cut short", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		got := fio(ctx, "load", flags, "--duration", "1h", "--remove")
+		got := untilRunning(t, append(flags, "--duration", "1h", "--remove"))
 		require.Equal(t, 130, got.exit)
 		require.Contains(t, got.out, "reads/s", "what was seen is told")
 		require.Empty(t, names(t, dir), "--remove")

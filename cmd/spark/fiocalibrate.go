@@ -27,7 +27,7 @@ type fioCalibrateCmd struct {
 
 // Help teaches by examples.
 func (fioCalibrateCmd) Help() string {
-	return `Random reads at rising depths find the most that the disk can do (the plateau). Then each level of contention gets the job that brings it about, and a probe beside it, a single small reader, tells what the level does to somebody else. It takes about 50 s and finds MODERATE (40 % of the most) and HEAVY (all of it); --full takes about seven minutes and finds LOAD25, LOAD50, LOAD75 and HEAVY. Nobody else may use the disk meanwhile. It reads only, after it has made its two files; they stay for the next time.
+	return `Random reads at many depths find where the disk does no more (the plateau), and saturate it. Then each level of contention gets the job that brings it about, and a probe beside it, a single small reader, tells what the level does to somebody else. It takes about 50 s and finds MODERATE (40 % of what the saturated disk does) and HEAVY (all of it); --full takes about seven minutes and finds LOAD25, LOAD50, LOAD75 and HEAVY. Nobody else may use the disk meanwhile. It reads only, after it has made its two files; they stay for the next time.
 
 H4 calibrates by itself. It takes a calibration over that is at most a day old, of the same disk, fio, block and size of file: 2GiB in its quick profile, 32GiB with --full in its full one.
 
@@ -138,12 +138,12 @@ func (c fioCalibrateCmd) print(s streams, disk string, cal fioctl.Calibration) e
 		}
 		fmt.Fprintln(s.out, text)
 	}
-	reach := fmt.Sprintf("two doublings beyond depth %d gain next to nothing", cal.Plateau)
+	plateau := fmt.Sprintf("From depth %d on the disk does no more.", cal.Plateau)
 	if cal.Plateau == 0 {
-		reach = "the disk still gains at the deepest"
+		plateau = "At the greatest depth the disk still does more."
 	}
-	fmt.Fprintf(s.out, "most: %.0f reads/s, %.0f MB/s at depth %d; %s; took %v\n",
-		cal.Max.IOPS, cal.Max.BytesPerSec/1e6, cal.Max.Depth, reach, cal.Took.Round(time.Second))
+	fmt.Fprintf(s.out, "%s Aims are shares of a saturated disk: %.0f reads/s, %.0f MB/s at depth %d. Took %v.\n",
+		plateau, cal.Max.IOPS, cal.Max.BytesPerSec/1e6, cal.Max.Depth, cal.Took.Round(time.Second))
 	return nil
 }
 
@@ -195,7 +195,7 @@ func percent(share float64) float64 { return math.Round(1000*share) / 10 }
 func aimText(a fioctl.Aim) string {
 	switch {
 	case a.Share != 0:
-		return fmt.Sprintf("%g %% of most", 100*a.Share)
+		return fmt.Sprintf("%g %%", 100*a.Share)
 	case a.AquSz != 0:
 		return fmt.Sprintf("aqu-sz %g", a.AquSz)
 	case a.ProbeMultiple != 0:
