@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -130,10 +131,10 @@ func (m *Measured) readContention(dir string) error {
 	if c.Throttle, err = readOptional[ThrottleRecord](filepath.Join(dir, "throttle.json")); err != nil {
 		return err
 	}
-	w, block := m.Summary.Window, float64(m.Storage.Probe.BlockBytes)
-	seen := within(samples, w)
-	c.Seen = fioctl.Reduce(slices.Values(seen), m.Storage.Probe.Period())
-	c.ProbeMBPerSec = block * float64(len(seen)) / 1e6 / w.Length().Seconds()
+	w, probe := m.Summary.Window, m.Storage.Probe
+	c.Seen = fioctl.Reduce(between(samples, w), probe.Period())
+	c.ProbeMBPerSec = float64(probe.BytesRead(c.Seen.Reads)) / 1e6 / w.Length().Seconds()
+	probed := len(slices.Collect(between(samples, m.Idle)))
 	if c.Run != nil {
 		bytes, ios, ok := c.Run.ReadBetween(w.Start, w.End)
 		if !ok {
@@ -148,7 +149,7 @@ func (m *Measured) readContention(dir string) error {
 		Level: m.Storage.Level, Idle: m.Storage.Idle, Start: w.Start, End: w.End,
 		Run: c.Run, Seen: c.Seen, AquSz: m.Telemetry.AquSz, Null: m.Storage.Null(),
 		DeviceBytes: m.Telemetry.ReadBytes,
-		OtherBytes:  m.DiskInBytes() + block*float64(len(within(samples, m.Idle))),
+		OtherBytes:  m.DiskInBytes() + float64(probe.BytesRead(probed)),
 	}
 	m.Contention = c
 	return nil
@@ -186,9 +187,8 @@ func readSamples(path string) ([]fioctl.Sample, error) {
 	return samples, nil
 }
 
-// within keeps the reads that ended inside a window.
-func within(samples []fioctl.Sample, w loadgen.Window) []fioctl.Sample {
-	return slices.DeleteFunc(slices.Clone(samples), func(s fioctl.Sample) bool { return s.End < w.Start || s.End >= w.End })
+func between(samples []fioctl.Sample, w loadgen.Window) iter.Seq[fioctl.Sample] {
+	return fioctl.Between(slices.Values(samples), w.Start, w.End)
 }
 
 // readOptional reads a JSON file that an arm need not have left.
