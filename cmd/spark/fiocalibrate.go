@@ -46,6 +46,7 @@ func (c fioCalibrateCmd) Run(ctx context.Context, s streams) (err error) {
 	plan := fioctl.QuickPlan()
 	if c.Full {
 		plan = fioctl.FullPlan()
+		plan.Backstop = 3 * time.Hour // an arm of H4 may take two, and a drain
 	}
 	plan.BlockBytes = int64(c.Block)
 	// Levels must be told apart, and a disk that wakes up for each read may be
@@ -140,7 +141,7 @@ func (c fioCalibrateCmd) print(s streams, disk string, cal fioctl.Calibration) e
 	}
 	plateau := fmt.Sprintf("From depth %d on the disk does no more.", cal.Plateau)
 	if cal.Plateau == 0 {
-		plateau = "At the greatest depth the disk still does more."
+		plateau = "No plateau up to the greatest depth."
 	}
 	fmt.Fprintf(s.out, "%s Aims are shares of a saturated disk: %.0f reads/s, %.0f MB/s at depth %d. Took %v.\n",
 		plateau, cal.Max.IOPS, cal.Max.BytesPerSec/1e6, cal.Max.Depth, cal.Took.Round(time.Second))
