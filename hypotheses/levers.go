@@ -235,7 +235,6 @@ func (r *Rig) calibrateDevice(ctx context.Context, f *FioLever, probe fioctl.Pro
 func h4Calibration(p Profile) fioctl.CalibratePlan {
 	plan := fioctl.QuickPlan()
 	plan.SaturatedDepth = h4HeavyDepth
-	plan.Backstop = p.MaxWindow + p.Drain + time.Minute
 	if p.Name == "full" {
 		plan = fioctl.FullPlan()
 	}
