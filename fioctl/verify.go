@@ -83,11 +83,12 @@ const (
 // Under load, fio must have run without fault and without a pause from the
 // window's first instant to its last; the device must have read what fio and
 // the others together read; and the probe must have been lifted by at least
-// half of what calibration saw. A level with a rate must reach it, or else have
-// the device's queue filled to half the job's depth: a server that takes its
-// part of the device may hold a rate back, a rate held back by anything else is
-// lost contention. A level without a rate must fill that queue, and at least
-// half its I/Os must have found the depth that was meant.
+// half of what calibration saw, less what chance takes of so few reads. A level
+// with a rate must reach it, or else have the device's queue filled to half the
+// job's depth: a server that takes its part of the device may hold a rate back,
+// a rate held back by anything else is lost contention. A level without a rate
+// must fill that queue, and at least half its I/Os must have found the depth
+// that was meant.
 //
 // Without load, nobody but the others may have read from the device. A null
 // load must have run as well, the device must not have seen it, and the probe
@@ -107,13 +108,13 @@ func Verify(w Window) Verification {
 		}
 		v.most(CheckBalance, unaccounted(w, 0), balanceLost)
 		v.least(CheckReads, float64(w.Seen.Reads), readsLeast)
-		v.most(CheckNoLift, nullLift(w), halfLift)
+		v.most(CheckNoLift, nullLift(w), max(halfLift, liftNoise(w)))
 	default:
 		v.ran(w)
 		v.contended(w)
 		v.most(CheckBalance, unaccounted(w, readBytes(w.Run)), balanceLost)
 		v.least(CheckReads, float64(w.Seen.Reads), readsLeast)
-		v.least(CheckLift, lift(w.Seen, w), halfLift)
+		v.least(CheckLift, lift(w.Seen, w), min(halfLift, 1-liftNoise(w)))
 	}
 	return v.done()
 }
@@ -190,6 +191,23 @@ func lift(seen Victim, w Window) float64 {
 	}
 	return float64(now-idle) / float64(level-idle)
 }
+
+// liftNoise is what chance moves the lift of a window with so few reads, as a
+// share of the calibrated one. A level below saturation lifts the probe by less
+// than its reads differ from each other; where the window cannot tell, this
+// check must not void it, and the bytes and the rate are the proof.
+func liftNoise(w Window) float64 {
+	l := w.Level.Victim
+	rise := max(l.Trimmed-w.Idle.Trimmed, l.P50-w.Idle.P50)
+	if rise <= 0 || w.Seen.Reads == 0 || l.P95 <= l.P50 {
+		return 0
+	}
+	sd := float64(l.P95-l.P50) / normal95
+	return sigmas * sd / math.Sqrt(float64(w.Seen.Reads)) / float64(rise)
+}
+
+// normal95 is how many standard deviations the 0.95 quantile is from the median.
+const normal95 = 1.645
 
 func nullLift(w Window) float64 {
 	if w.Unloaded.Reads > 0 {

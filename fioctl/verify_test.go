@@ -151,6 +151,20 @@ func TestVerify(t *testing.T) {
 		}, []string{CheckRateOver}},
 
 		{"the probe saw nothing of the load", heavy, func(w *Window) { w.Seen.P50 = 1200 * time.Microsecond }, []string{CheckLift}},
+		{"a light load, of which so few reads tell nothing", moderate, func(w *Window) {
+			w.Idle.Trimmed, w.Seen = 300*time.Microsecond, Victim{Reads: 60, P50: 300 * time.Microsecond, Trimmed: 330 * time.Microsecond}
+			w.Idle.P50 = 300 * time.Microsecond
+			w.Level.Victim = Victim{Reads: 200, P50: 320 * time.Microsecond, P95: 1200 * time.Microsecond, Trimmed: 380 * time.Microsecond}
+		}, nil},
+		{"the same load, seen by many reads", moderate, func(w *Window) {
+			w.Idle.P50, w.Idle.Trimmed = 300*time.Microsecond, 300*time.Microsecond
+			w.Seen = Victim{Reads: 6000, P50: 300 * time.Microsecond, Trimmed: 330 * time.Microsecond}
+			w.Level.Victim = Victim{Reads: 200, P50: 320 * time.Microsecond, P95: 1200 * time.Microsecond, Trimmed: 380 * time.Microsecond}
+		}, []string{CheckLift}},
+		{"the trimmed mean rises where the median does not", moderate, func(w *Window) {
+			w.Idle.Trimmed, w.Seen.Trimmed, w.Level.Victim.Trimmed = ms, 2*ms, 2*ms
+			w.Seen.P50, w.Level.Victim.P50 = ms, ms
+		}, nil},
 		{"half of the lift is enough", heavy, func(w *Window) { w.Seen.P50 = 2 * ms }, nil},
 		{"the probe did not run", heavy, func(w *Window) { w.Seen = Victim{} }, []string{CheckReads, CheckLift}},
 		{"too few reads of the probe", heavy, func(w *Window) { w.Seen.Reads = 9 }, []string{CheckReads}},
