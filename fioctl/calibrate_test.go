@@ -81,7 +81,7 @@ func (m *model) observe(ctx context.Context, job *Job, probe bool, settle, windo
 		if m.deaf {
 			wait = float64(m.base)
 		}
-		for due := time.Duration(0); due < window; due += 20 * time.Millisecond {
+		for due := time.Duration(0); due < window; due += 20 * time.Millisecond * max(1, window/(2*time.Second)) {
 			o.Samples = append(o.Samples, Sample{Due: due, Start: due, End: due + time.Duration(wait*m.near())})
 		}
 		o.Victim = Reduce(slices.Values(o.Samples), 20*time.Millisecond)
