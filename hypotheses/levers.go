@@ -22,11 +22,17 @@ const (
 	leverBoth     = "both"
 )
 
+// What H4's files in SPARK_DIR are called and made from: who uses the same finds
+// what the other made.
+const (
+	TargetName      = "fio-target"   // what fio reads
+	ProbeTargetName = "probe-target" // what the victim probe reads
+	TargetSeed      = 1              // of their bytes
+)
+
 const (
 	defaultNullDir = "/dev/shm"
 	nullName       = "spark-null-target"
-	targetName     = "fio-target"
-	probeName      = "probe-target"
 	// A calibration older than this is measured again: firmware, temperature and
 	// wear move a disk.
 	calibrationTTL = 24 * time.Hour
@@ -68,7 +74,7 @@ func (r *Rig) openLevers(ctx context.Context) (*Levers, error) {
 	}
 	l := &Levers{}
 	size := h4TargetBytes(r.Profile)
-	if l.ProbeTarget, err = r.prefill(ctx, r.dir, probeName, size/8); err != nil {
+	if l.ProbeTarget, err = r.prefill(ctx, r.dir, ProbeTargetName, size/8); err != nil {
 		return nil, err
 	}
 	if err := fioctl.ProveSameDevice(l.ProbeTarget.Device, watched); err != nil {
@@ -102,7 +108,7 @@ func (r *Rig) openFio(ctx context.Context, watched blockdev.Device, probe fioctl
 	}
 	r.Progress.logf("fio %s, engine %s%s", f.Fio.Version, f.Fio.Engine, why)
 	size := h4TargetBytes(r.Profile)
-	if f.Target, err = r.prefill(ctx, r.dir, targetName, size); err != nil {
+	if f.Target, err = r.prefill(ctx, r.dir, TargetName, size); err != nil {
 		return nil, err
 	}
 	if err := fioctl.ProveSameDevice(f.Target.Device, watched); err != nil {
@@ -145,7 +151,7 @@ func (r *Rig) openMain(ctx context.Context, f *FioLever, watched blockdev.Device
 		return fmt.Errorf("hypotheses: SPARK_FIO_DIR=%s is not on the watched disk %s: %w (SPARK_FORCE=1 measures it all the same, as a planted null)", dir, r.device, fioctl.ErrTmpfs)
 	}
 	var err error
-	if f.Main, err = r.prefill(ctx, dir, targetName, size); err != nil {
+	if f.Main, err = r.prefill(ctx, dir, TargetName, size); err != nil {
 		return err
 	}
 	if f.Main.Memory {
@@ -182,7 +188,7 @@ func inMemory(dir string) bool {
 
 // prefill makes or finds a target. One in memory needs no reserve: it is small.
 func (r *Rig) prefill(ctx context.Context, dir, name string, size int64) (fioctl.Target, error) {
-	spec := fioctl.TargetSpec{Dir: dir, Name: name, SizeBytes: size, Seed: 1, Memory: inMemory(dir), ReserveBytes: r.Config.reserve}
+	spec := fioctl.TargetSpec{Dir: dir, Name: name, SizeBytes: size, Seed: TargetSeed, Memory: inMemory(dir), ReserveBytes: r.Config.reserve}
 	if spec.Memory {
 		spec.ReserveBytes = -1
 	}
@@ -239,6 +245,7 @@ func h4Calibration(p Profile) fioctl.CalibratePlan {
 		plan = fioctl.FullPlan()
 	}
 	plan.BlockBytes, plan.Goals = h4Block, h4Goals(p)
+	plan.QuietTries = 20
 	return plan
 }
 

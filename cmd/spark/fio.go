@@ -23,14 +23,6 @@ type fioCmd struct {
 	Load      fioLoadCmd      `cmd:"" help:"Put a known load on a disk until Ctrl-C."`
 }
 
-// H4 gives its files in SPARK_DIR these names and this seed: what one made, the
-// other finds.
-const (
-	targetFile = "fio-target"
-	probeFile  = "probe-target"
-	fileSeed   = 1
-)
-
 // fioPlace is where a subcommand reads, and how.
 type fioPlace struct {
 	Dir     string `arg:"" type:"path" help:"A directory on the disk; the file that is read is made there once and found again."`
@@ -54,7 +46,7 @@ func (p fioPlace) disk() (string, error) {
 }
 
 func (p fioPlace) spec(name string, bytes size) fioctl.TargetSpec {
-	s := fioctl.TargetSpec{Dir: p.Dir, Name: name, SizeBytes: int64(bytes), Seed: fileSeed}
+	s := fioctl.TargetSpec{Dir: p.Dir, Name: name, SizeBytes: int64(bytes), Seed: hypotheses.TargetSeed}
 	if p.Reserve != nil {
 		s.ReserveBytes = int64(*p.Reserve)
 		if s.ReserveBytes == 0 {

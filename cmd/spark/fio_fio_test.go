@@ -34,7 +34,7 @@ func TestRealLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 100, rate, 35, "300 arrivals by chance")
 	require.Contains(t, got.out, "p99 ")
-	require.Equal(t, []string{targetFile}, names(t, dir))
+	require.Equal(t, []string{hypotheses.TargetName}, names(t, dir))
 }
 
 func TestRealProbeBesideLoad(t *testing.T) {
@@ -66,5 +66,5 @@ func TestRealCalibrationInterrupted(t *testing.T) {
 		t.Skip("SKIPPED: the disk is not quiet: " + got.err)
 	}
 	require.Equal(t, 130, got.exit, got.err)
-	require.Equal(t, []string{targetFile, probeFile}, names(t, dir), "no scratch, no fio")
+	require.Equal(t, []string{hypotheses.TargetName, hypotheses.ProbeTargetName}, names(t, dir), "no scratch, no fio")
 }

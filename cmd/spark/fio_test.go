@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/hypotheses"
 )
 
 // standIn answers as fio does: versions, the trial of an engine, and status
@@ -160,7 +161,7 @@ func TestFioProbe(t *testing.T) {
 	require.Zero(t, first.exit, first.err)
 	require.Contains(t, first.err, "writing ")
 	require.Regexp(t, `^\S+: a read of 128KiB takes p50 \S+, p95 \S+, p99 \S+, mean \S+ \(\d+ reads, \d+ late, \d+ missed\)\n$`, first.out)
-	require.Equal(t, []string{probeFile}, names(t, dir))
+	require.Equal(t, []string{hypotheses.ProbeTargetName}, names(t, dir))
 
 	again := fio(t.Context(), "probe", flags, "--json")
 	require.Zero(t, again.exit, again.err)
@@ -191,13 +192,13 @@ func TestFioLoad(t *testing.T) {
 		require.Contains(t, got.out, ": 2000 reads/s, 262.1 MB/s\n")
 		require.Contains(t, got.out, "p50 1ms, p99 2ms, mean 1.1ms, max 2ms", "from fio's bins")
 		require.Contains(t, got.out, "reported only")
-		require.Equal(t, []string{targetFile}, names(t, dir))
+		require.Equal(t, []string{hypotheses.TargetName}, names(t, dir))
 	})
 	t.Run("until Ctrl-C, which is no failure", func(t *testing.T) {
 		got := untilRunning(t, flags)
 		require.Zero(t, got.exit, got.err)
 		require.Contains(t, got.out, "as fast as it goes")
-		require.Equal(t, []string{targetFile}, names(t, dir))
+		require.Equal(t, []string{hypotheses.TargetName}, names(t, dir))
 	})
 	t.Run("cut short", func(t *testing.T) {
 		got := untilRunning(t, append(flags, "--duration", "1h", "--remove"))

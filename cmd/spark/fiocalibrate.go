@@ -13,6 +13,7 @@ import (
 
 	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/hypotheses"
 )
 
 type fioCalibrateCmd struct {
@@ -53,7 +54,7 @@ func (c fioCalibrateCmd) Run(ctx context.Context, s streams) (err error) {
 	// slower than one that is busy. The idle probe is measured all the same.
 	plan.Goals = slices.DeleteFunc(plan.Goals, func(g fioctl.Goal) bool { return g.Aim == fioctl.Aim{} })
 	// The probe has a file of its own, an eighth, as in H4.
-	load, probe := c.spec(targetFile, c.Size), c.spec(probeFile, max(c.Size/8/mib, 1)*mib)
+	load, probe := c.spec(hypotheses.TargetName, c.Size), c.spec(hypotheses.ProbeTargetName, max(c.Size/8/mib, 1)*mib)
 	if err := errors.Join(plan.Validate(), load.Validate()); err != nil {
 		return exitError{2, err}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/hypotheses"
 )
 
 // calibrated is nobody's disk.
@@ -104,7 +105,7 @@ func TestInterruptedCalibration(t *testing.T) {
 	require.Equal(t, 130, got.exit, got.err)
 	require.Contains(t, got.err, "interrupted")
 	require.Empty(t, got.out)
-	require.Subset(t, []string{targetFile, probeFile}, names(t, dir), "nothing else stays")
+	require.Subset(t, []string{hypotheses.TargetName, hypotheses.ProbeTargetName}, names(t, dir), "nothing else stays")
 
 	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

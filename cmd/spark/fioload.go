@@ -38,7 +38,7 @@ Examples:
 
 // Run probes the disk and prints one line.
 func (c fioProbeCmd) Run(ctx context.Context, s streams) (err error) {
-	spec := c.spec(probeFile, c.Size)
+	spec := c.spec(hypotheses.ProbeTargetName, c.Size)
 	p := fioctl.Probe{Path: c.Dir, SizeBytes: spec.SizeBytes, BlockBytes: int64(c.Block), PerSec: c.Rate, Seed: uint64(time.Now().UnixNano())}
 	if err := errors.Join(spec.Validate(), p.Validate()); err != nil {
 		return exitError{2, err}
@@ -125,7 +125,7 @@ func (c fioLoadCmd) Run(ctx context.Context, s streams) (err error) {
 	if c.Duration < 0 {
 		return exitError{2, fmt.Errorf("--duration %v: want more than 0", c.Duration)}
 	}
-	spec := c.spec(targetFile, c.Size)
+	spec := c.spec(hypotheses.TargetName, c.Size)
 	job := fioctl.Job{Name: "load", BlockBytes: int64(c.Block), Depth: c.Depth, RateIOPS: c.Rate, Backstop: c.backstop(), Seed: uint64(time.Now().UnixNano())}
 	if err := errors.Join(spec.Validate(), job.Validate()); err != nil {
 		return exitError{2, err}
