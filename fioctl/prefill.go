@@ -31,7 +31,7 @@ const (
 //
 // progress, which may be nil, is called from the calling goroutine about every
 // 16 MiB and at the end. Errors are those of [TargetSpec.Validate], the Err
-// values of this package, ctx's, and the system's.
+// values of this package, ctx's cause, and the system's.
 func Prefill(ctx context.Context, s TargetSpec, progress func(done, total int64)) (Target, error) {
 	return host().prefill(ctx, s, progress)
 }
@@ -40,8 +40,8 @@ func (g guard) prefill(ctx context.Context, s TargetSpec, progress func(done, to
 	if err := s.Validate(); err != nil {
 		return Target{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return Target{}, fmt.Errorf("fioctl: prefill: %w", err)
+	if ctx.Err() != nil {
+		return Target{}, fmt.Errorf("fioctl: prefill: %w", context.Cause(ctx))
 	}
 	p, err := g.openPlace(s.Dir, s.Memory)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -180,16 +181,17 @@ func TestPrefillCancelledLeavesNothing(t *testing.T) {
 			s.Seed++
 		}
 		before := snapshot(t, s.Dir)
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("Ctrl-C")
 		_, err := Prefill(ctx, s, func(done, _ int64) {
 			require.Less(t, done, s.SizeBytes)
 			require.FileExists(t, filepath.Join(s.Dir, s.Name+partialSuffix))
-			cancel()
+			cancel(why)
 		})
-		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, why)
 		require.Equal(t, before, snapshot(t, s.Dir), "an older target survives")
 		_, err = Prefill(ctx, s, nil)
-		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, why)
 		require.Equal(t, before, snapshot(t, s.Dir))
 	}
 }

@@ -48,8 +48,8 @@ func (w writer) run(ctx context.Context, t *Target) (err error) {
 	if err := f.matches(header{w.spec.Seed, w.spec.SizeBytes}); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("fioctl: prefill %s: %w", f.path, err)
+	if ctx.Err() != nil {
+		return fmt.Errorf("fioctl: prefill %s: %w", f.path, context.Cause(ctx))
 	}
 	if err := w.rename(partial, f); err != nil {
 		return err
@@ -185,10 +185,10 @@ func (w writer) write(ctx context.Context, f *file) error {
 	for off := int64(0); off < w.spec.SizeBytes; {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("fioctl: prefill %s: %w", f.path, ctx.Err())
+			return fmt.Errorf("fioctl: prefill %s: %w", f.path, context.Cause(ctx))
 		case b := <-full:
-			if err := ctx.Err(); err != nil {
-				return fmt.Errorf("fioctl: prefill %s: %w", f.path, err)
+			if ctx.Err() != nil {
+				return fmt.Errorf("fioctl: prefill %s: %w", f.path, context.Cause(ctx))
 			}
 			if err := f.writeAt(b, off); err != nil {
 				return err
