@@ -83,7 +83,20 @@ func (r *Rig) throttle(l spark.IOLimits) (*spark.Throttle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spark.ApplyThrottle(spark.ThrottleConfig{CgroupPath: r.serverCgroup(), MajMin: d.MajMin, Limits: l, LeaseDir: r.dir})
+	return spark.ApplyThrottle(spark.ThrottleConfig{CgroupPath: r.serverCgroup(), MajMin: ownNumber(d), Limits: l, LeaseDir: r.dir})
+}
+
+// ownNumber is the watched device's own number: of a loop or device-mapper
+// device not that of the disk below, where reads would be held after the
+// watched device has begun to count their wait. Limits are for whole devices,
+// so that of a partition it is its disk's.
+func ownNumber(d blockdev.Device) string {
+	for _, n := range d.Chain {
+		if n.Kind != "partition" {
+			return n.MajMin
+		}
+	}
+	return d.MajMin
 }
 
 // serverCgroup is the control group of the server, "" where none is known.
