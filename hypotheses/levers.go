@@ -128,6 +128,9 @@ func (r *Rig) openNull(ctx context.Context, f *FioLever, watched blockdev.Device
 	dir := cmp.Or(r.Config.NullDir, defaultNullDir)
 	var err error
 	if f.Null, err = r.prefill(ctx, dir, nullName, size); err != nil {
+		if ctx.Err() != nil {
+			return err // no directory would do
+		}
 		return fmt.Errorf("%w (choose a directory off the watched disk with SPARK_NULL_DIR)", err)
 	}
 	// Memory is given back; the files on disks serve the next run.

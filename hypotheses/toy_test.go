@@ -31,9 +31,28 @@ func toy(t *testing.T) Config {
 	if _, err := sysmon.DeviceOf(dir, "", ""); err != nil {
 		t.Skipf("SKIPPED: the temporary directory is not on a disk: %v (set TMPDIR to one that is)", err)
 	}
+	c := toyIn(dir, littleFio(t))
+	c.NullDir = memoryDir(t) // a real run may be using its own
+	return c
+}
+
+// memoryDir is a directory in memory of this test alone, "" where there is no
+// memory file system at the usual place.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(defaultNullDir, "spark-test-")
+	if err != nil {
+		return ""
+	}
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+// toyIn is the toy in a directory, with a fio.
+func toyIn(dir, fio string) Config {
 	return Config{
 		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
-		Context: 256, Fio: littleFio(t),
+		Context: 256, Fio: fio,
 		lock:       filepath.Join(dir, "lock"), // a toy run disturbs no real one
 		reserve:    -1,
 		calibrated: toyCalibration,
