@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if isLittleFio(os.Args) {
 		os.Exit(littleFioMain(os.Args))
 	}
+	if isHarness(os.Args) {
+		os.Exit(harnessMain(os.Args[2]))
+	}
 	for _, s := range Settings() {
 		flag.String(flagName(s.Env), "", s.Help+" (environment: "+s.Env+")")
 	}
