@@ -37,10 +37,11 @@ func killFio(path string, after time.Duration, killed chan<- bool) {
 
 func TestRealFioKilledInAWindowVoidsTheRun(t *testing.T) {
 	c := realToy(t)
+	c.profile.Window = 1600 * time.Millisecond
 	path, killed := fioPath(t), make(chan bool, 1)
 	p := Progress{Live: func(line string) {
 		if strings.Contains(line, "paging-HEAVY") {
-			go killFio(path, 400*time.Millisecond, killed)
+			go killFio(path, 900*time.Millisecond, killed)
 		}
 	}}
 	j, dir := measured(t, c, p)
