@@ -48,6 +48,7 @@ type Measured struct {
 // edges. NaN is absent.
 type Telemetry struct {
 	Completeness   float64 // ticks there over ticks due, in [0,1]
+	MissingTicks   int     // ticks due that are not there
 	ReadMBPerSec   float64
 	ServerMBPerSec float64 // read back from a disk by the server's own count
 	WriteMBPerSec  float64

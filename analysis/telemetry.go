@@ -46,6 +46,7 @@ func reduce(t *sysmon.Table, window, idle loadgen.Window) Telemetry {
 	out := Telemetry{Completeness: 1}
 	if c.Expected > 0 {
 		out.Completeness = min(1, float64(c.Ticks)/float64(c.Expected))
+		out.MissingTicks = int(max(0, c.Expected-c.Ticks))
 	}
 	orNaN := func(v float64, ok bool) float64 {
 		if !ok {

@@ -43,14 +43,25 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 	v = g.decide(v, fit.BlocksNeeded(), refuted, reasons)
 	j := h.reportH2(e, v, levels, fit, known)
 	if v.Outcome == analysis.Supported {
-		for _, l := range levels {
-			if l.X > knee.Value {
-				j.Handover = Handover{CkTokens: l.Arms[0].ContextTokens}
-				break
-			}
-		}
+		j.Handover = Handover{CkTokens: pagingContext(levels, knee.Value, known)}
 	}
 	return j
+}
+
+// pagingContext is Ck: the first context past the knee, and past the point where
+// the pool is full even with nobody in flight. A fitted knee may lie somewhat
+// before that point, where the server pages now and then only.
+func pagingContext(levels []analysis.Level, knee float64, poolKnown bool) int {
+	past := knee
+	if poolKnown {
+		past = max(knee, poolFull(levels).Hi)
+	}
+	for _, l := range levels {
+		if l.X > past {
+			return l.Arms[0].ContextTokens
+		}
+	}
+	return 0
 }
 
 // kvPoolTokens is the size of the server's KV pool: by the user, else by the
