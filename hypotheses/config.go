@@ -43,6 +43,7 @@ type Config struct {
 	calibrated func() fioctl.Calibration // instead of calibrating
 	lock       string                    // "" is the machine's
 	reserve    int64                     // bytes kept free on the disk; 0 is fioctl's default
+	target     int64                     // bytes of fio's file; 0 is the profile's
 }
 
 // control names the planted null of the emulator, "" for none.

@@ -20,6 +20,11 @@ const (
 	// queue of a disk that is busy already.
 	h4HeavyDepth = 16
 
+	// The new question is longer than H2's, so that the steps in which a server
+	// computes are small beside the TTFT and one of them more or less is no
+	// effect.
+	h4Suffix = 64 // tokens
+
 	levelBaseline = "BASELINE"
 	levelModerate = "MODERATE"
 	levelHeavy    = "HEAVY"
@@ -87,6 +92,7 @@ func h4Arm(r *Rig, pilot Pilot, block, users, context, ck, i int, s analysis.Sto
 	a.Name = fmt.Sprintf("%s-%s-r%d", s.Condition, s.Level.Name, block)
 	a.Load.Seed = armSeed(r.Config.Seed, block, 0)
 	a.Load.Arrivals.Think.Pace = max(pilot.Alone.DecodeMean, h2ThinkLeast/2)
+	a.Load.Workload.SuffixTokens = min(h4Suffix, context/4)
 	a.Load.Workload.PromptSeed = armSeed(r.Config.Seed, block, 1+i)
 	a.Storage = &s
 	a.Estimate += 500 * time.Millisecond // fio's start and end
@@ -134,11 +140,11 @@ func h4Goals(p Profile) []fioctl.Goal {
 }
 
 // h4TargetBytes is the size of fio's file: several times what a disk may cache.
-func h4TargetBytes(p Profile) int64 {
+func (r *Rig) h4TargetBytes() int64 {
 	switch {
-	case p.Thin:
-		return 64 << 20
-	case p.Name == "full":
+	case r.Config.target > 0:
+		return r.Config.target
+	case r.Profile.Name == "full":
 		return 32 << 30
 	}
 	return 2 << 30

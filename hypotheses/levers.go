@@ -73,7 +73,7 @@ func (r *Rig) openLevers(ctx context.Context) (*Levers, error) {
 		r.Progress.logf("took back %d limits that a killed run had left", n)
 	}
 	l := &Levers{}
-	size := h4TargetBytes(r.Profile)
+	size := r.h4TargetBytes()
 	if l.ProbeTarget, err = r.prefill(ctx, r.dir, ProbeTargetName, size/8); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (r *Rig) openFio(ctx context.Context, watched blockdev.Device, probe fioctl
 		why = " (" + f.Fio.EngineWhy + ")"
 	}
 	r.Progress.logf("fio %s, engine %s%s", f.Fio.Version, f.Fio.Engine, why)
-	size := h4TargetBytes(r.Profile)
+	size := r.h4TargetBytes()
 	if f.Target, err = r.prefill(ctx, r.dir, TargetName, size); err != nil {
 		return nil, err
 	}
@@ -279,14 +279,15 @@ func (l *Levers) storage(condition, level string) analysis.Storage {
 		return s
 	}
 	found, _ := levelNamed(l.Fio.Calibration.Levels, level) // hasLevels has seen it
-	s.Level, s.Target, s.OffDevice = found, &l.Fio.Main, l.Fio.OffDevice
-	if !s.Null() {
-		return s
+	job, target := *found.Job, &l.Fio.Main
+	s.OffDevice = l.Fio.OffDevice
+	if s.Null() {
+		// The same I/Os a second, from elsewhere: what is left is fio's work for
+		// the CPU and the memory.
+		target, job.RateIOPS, s.OffDevice = &l.Fio.Null, found.IOPS, true
 	}
-	// The same I/Os a second, from elsewhere: what is left is fio's work for the
-	// CPU and the memory.
-	job := *found.Job
-	job.RateIOPS, job.Buffered = found.IOPS, l.Fio.Null.Memory
-	s.Level.Job, s.Target, s.OffDevice = &job, &l.Fio.Null, true
+	job.Buffered = target.Memory
+	s.Level, s.Target = found, target
+	s.Level.Job = &job
 	return s
 }

@@ -52,9 +52,10 @@ func memoryDir(t *testing.T) string {
 func toyIn(dir, fio string) Config {
 	return Config{
 		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
-		Context: 256, Fio: fio,
+		Context: 1280, Fio: fio,
 		lock:       filepath.Join(dir, "lock"), // a toy run disturbs no real one
 		reserve:    -1,
+		target:     64 << 20,
 		calibrated: toyCalibration,
 		profile: &Profile{
 			Name: "toy", Window: 150 * time.Millisecond, MinRequests: 8, MaxWindow: 3 * time.Second,

@@ -41,6 +41,11 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	for _, h := range plan {
 		j, dir, err := hypotheses.Execute(ctx, cfg, h, time.Time{}, p)
 		live.Clear()
+		if errors.Is(err, hypotheses.ErrLacking) {
+			fmt.Fprintf(s.err, "%s skipped: %v\n", h.ID, err)
+			verdicts = append(verdicts, analysis.Verdict{Outcome: analysis.Inconclusive})
+			continue
+		}
 		if err != nil {
 			return err
 		}
