@@ -73,7 +73,7 @@ const (
 	// Below this many device bytes the balance is a share of this: 2 % of it,
 	// 8 MiB, is what a host's own housekeeping may read.
 	balanceLeast = 400 << 20
-	readsLeast   = 10
+	readsLeast   = 20 // for a 0.95 quantile
 	stallLongest = time.Second
 	sigmas       = 3
 )
@@ -83,7 +83,7 @@ const (
 // Under load, fio must have run without fault and without a pause from the
 // window's first instant to its last; the device must have read what fio and
 // the others together read; and the probe must have been lifted by at least
-// half of what calibration saw, less what chance takes of so few reads. A level
+// half of what calibration saw, in logarithms. A level
 // with a rate must reach it, or else have the device's queue filled to half the
 // job's depth: a server that takes its part of the device may hold a rate back,
 // a rate held back by anything else is lost contention. A level without a rate
@@ -108,13 +108,13 @@ func Verify(w Window) Verification {
 		}
 		v.most(CheckBalance, unaccounted(w, 0), balanceLost)
 		v.least(CheckReads, float64(w.Seen.Reads), readsLeast)
-		v.most(CheckNoLift, nullLift(w), max(halfLift, liftNoise(w)))
+		v.most(CheckNoLift, nullLift(w), halfLift)
 	default:
 		v.ran(w)
 		v.contended(w)
 		v.most(CheckBalance, unaccounted(w, readBytes(w.Run)), balanceLost)
 		v.least(CheckReads, float64(w.Seen.Reads), readsLeast)
-		v.least(CheckLift, lift(w.Seen, w), min(halfLift, 1-liftNoise(w)))
+		v.least(CheckLift, lift(w.Idle, w.Seen, w), halfLift)
 	}
 	return v.done()
 }
@@ -179,41 +179,26 @@ func unaccounted(w Window, fio float64) float64 {
 	return math.Abs(fio+w.OtherBytes-w.DeviceBytes) / max(w.DeviceBytes, balanceLeast)
 }
 
-// lift is how much of the calibrated lift of the probe a window shows. It
-// compares trimmed means, or medians where one of the three has no trimmed mean.
-func lift(seen Victim, w Window) float64 {
-	idle, level, now := w.Idle.Trimmed, w.Level.Victim.Trimmed, seen.Trimmed
-	if idle <= 0 || level <= 0 || now <= 0 {
-		idle, level, now = w.Idle.P50, w.Level.Victim.P50, seen.P50
-	}
-	if level <= idle || idle <= 0 || now <= 0 {
+// lift is how much of the calibrated lift of the probe from `from` to seen a
+// window shows. Compared are the logarithms of the 0.95 quantiles. Logarithms,
+// because a device that is twice as fast today halves every latency, loaded or
+// not. The upper end, because below saturation most reads meet no other: a load
+// leaves their median where it was, or lowers it, since a busy machine sleeps
+// less deeply, and lengthens the few that have to wait.
+func lift(from, seen Victim, w Window) float64 {
+	if w.Idle.P95 <= 0 || w.Level.Victim.P95 <= w.Idle.P95 || from.P95 <= 0 || seen.P95 <= 0 {
 		return math.NaN()
 	}
-	return float64(now-idle) / float64(level-idle)
+	return logRatio(from.P95, seen.P95) / logRatio(w.Idle.P95, w.Level.Victim.P95)
 }
 
-// liftNoise is what chance moves the lift of a window with so few reads, as a
-// share of the calibrated one. A level below saturation lifts the probe by less
-// than its reads differ from each other; where the window cannot tell, this
-// check must not void it, and the bytes and the rate are the proof.
-func liftNoise(w Window) float64 {
-	l := w.Level.Victim
-	rise := max(l.Trimmed-w.Idle.Trimmed, l.P50-w.Idle.P50)
-	if rise <= 0 || w.Seen.Reads == 0 || l.P95 <= l.P50 {
-		return 0
-	}
-	sd := float64(l.P95-l.P50) / normal95
-	return sigmas * sd / math.Sqrt(float64(w.Seen.Reads)) / float64(rise)
-}
-
-// normal95 is how many standard deviations the 0.95 quantile is from the median.
-const normal95 = 1.645
+func logRatio(from, to time.Duration) float64 { return math.Log(float64(to) / float64(from)) }
 
 func nullLift(w Window) float64 {
 	if w.Unloaded.Reads > 0 {
-		return lift(w.Seen, w) - lift(w.Unloaded, w)
+		return lift(w.Unloaded, w.Seen, w)
 	}
-	return lift(w.Seen, w)
+	return lift(w.Idle, w.Seen, w)
 }
 
 // depthShare is the share of I/Os that found at least the depth that each

@@ -35,8 +35,8 @@ func windowOf(rated bool) Window {
 		job.Name, job.Depth, job.RateIOPS, ios = "moderate", 8, 3200, 3200
 	}
 	w := Window{
-		Level: Level{Name: job.Name, Job: &job, Victim: Victim{Reads: 200, P50: 3 * ms}},
-		Idle:  Victim{Reads: 200, P50: ms}, Seen: Victim{Reads: 200, P50: 3 * ms},
+		Level: Level{Name: job.Name, Job: &job, Victim: Victim{Reads: 200, P95: 3 * ms}},
+		Idle:  Victim{Reads: 200, P95: ms}, Seen: Victim{Reads: 200, P95: 3 * ms},
 		Start: time.Second, End: 11 * time.Second,
 		Run: loadOf(job, ios), OtherBytes: 1 << 30, AquSz: 31,
 	}
@@ -50,7 +50,7 @@ func windowOf(rated bool) Window {
 
 func baselineWindow() Window {
 	return Window{
-		Level: Level{Name: "BASELINE"}, Idle: Victim{Reads: 200, P50: ms}, Seen: Victim{Reads: 200, P50: ms},
+		Level: Level{Name: "BASELINE"}, Idle: Victim{Reads: 200, P95: ms}, Seen: Victim{Reads: 200, P95: ms},
 		Start: time.Second, End: 11 * time.Second, DeviceBytes: 1 << 30, OtherBytes: 1 << 30, AquSz: 0.3,
 	}
 }
@@ -59,7 +59,7 @@ func baselineWindow() Window {
 func nullWindow() Window {
 	w := windowOf(true)
 	w.Null, w.DeviceBytes, w.AquSz = true, w.OtherBytes, 0.3
-	w.Seen.P50, w.Unloaded = 1600*time.Microsecond, Victim{Reads: 200, P50: 1500 * time.Microsecond}
+	w.Seen.P95, w.Unloaded = 1600*time.Microsecond, Victim{Reads: 200, P95: 1500 * time.Microsecond}
 	return w
 }
 
@@ -108,7 +108,7 @@ func TestVerify(t *testing.T) {
 		}, nil},
 
 		{
-			"fio on another device", heavy, func(w *Window) { w.DeviceBytes, w.AquSz, w.Seen.P50 = w.OtherBytes, 0.3, ms },
+			"fio on another device", heavy, func(w *Window) { w.DeviceBytes, w.AquSz, w.Seen.P95 = w.OtherBytes, 0.3, ms },
 			[]string{CheckQueue, CheckBalance, CheckLift},
 		},
 		{"fio read the page cache", heavy, func(w *Window) { w.DeviceBytes = w.OtherBytes + 50<<20 }, []string{CheckBalance}},
@@ -150,24 +150,12 @@ func TestVerify(t *testing.T) {
 			w.DeviceBytes = float64(w.Run.Result.Read.Bytes) + w.OtherBytes
 		}, []string{CheckRateOver}},
 
-		{"the probe saw nothing of the load", heavy, func(w *Window) { w.Seen.P50 = 1200 * time.Microsecond }, []string{CheckLift}},
-		{"a light load, of which so few reads tell nothing", moderate, func(w *Window) {
-			w.Idle.Trimmed, w.Seen = 300*time.Microsecond, Victim{Reads: 60, P50: 300 * time.Microsecond, Trimmed: 330 * time.Microsecond}
-			w.Idle.P50 = 300 * time.Microsecond
-			w.Level.Victim = Victim{Reads: 200, P50: 320 * time.Microsecond, P95: 1200 * time.Microsecond, Trimmed: 380 * time.Microsecond}
-		}, nil},
-		{"the same load, seen by many reads", moderate, func(w *Window) {
-			w.Idle.P50, w.Idle.Trimmed = 300*time.Microsecond, 300*time.Microsecond
-			w.Seen = Victim{Reads: 6000, P50: 300 * time.Microsecond, Trimmed: 330 * time.Microsecond}
-			w.Level.Victim = Victim{Reads: 200, P50: 320 * time.Microsecond, P95: 1200 * time.Microsecond, Trimmed: 380 * time.Microsecond}
-		}, []string{CheckLift}},
-		{"the trimmed mean rises where the median does not", moderate, func(w *Window) {
-			w.Idle.Trimmed, w.Seen.Trimmed, w.Level.Victim.Trimmed = ms, 2*ms, 2*ms
-			w.Seen.P50, w.Level.Victim.P50 = ms, ms
-		}, nil},
-		{"half of the lift is enough", heavy, func(w *Window) { w.Seen.P50 = 2 * ms }, nil},
+		{"the probe saw nothing of the load", heavy, func(w *Window) { w.Seen.P95 = 1200 * time.Microsecond }, []string{CheckLift}},
+		{"half of the lift, in logarithms, is enough", heavy, func(w *Window) { w.Seen.P95 = 1750 * time.Microsecond }, nil},
+		{"a median that does not move says nothing", heavy, func(w *Window) { w.Seen.P50 = w.Idle.P50 }, nil},
+		{"a device twice as fast today", heavy, func(w *Window) { w.Seen.P95 = 3 * ms / 2 * 13 / 10 }, nil},
 		{"the probe did not run", heavy, func(w *Window) { w.Seen = Victim{} }, []string{CheckReads, CheckLift}},
-		{"too few reads of the probe", heavy, func(w *Window) { w.Seen.Reads = 9 }, []string{CheckReads}},
+		{"too few reads of the probe", heavy, func(w *Window) { w.Seen.Reads = 19 }, []string{CheckReads}},
 		{"the level was never calibrated", heavy, func(w *Window) { w.Level.Victim = Victim{} }, []string{CheckLift}},
 		{"the idle probe is unknown", heavy, func(w *Window) { w.Idle = Victim{} }, []string{CheckLift}},
 		{"an empty window", heavy, func(w *Window) { w.End = w.Start }, []string{CheckCover}},
@@ -185,7 +173,7 @@ func TestVerify(t *testing.T) {
 		},
 		{"the null load read nothing", nullWindow, func(w *Window) { w.Run.Result.Read.Bytes = 0 }, []string{CheckMoved}},
 		{"the null load was starved", nullWindow, func(w *Window) { *w.Run = *loadOf(*w.Level.Job, 2000) }, []string{CheckRate}},
-		{"the null load lifts the probe as a real one would", nullWindow, func(w *Window) { w.Seen.P50 = 2600 * time.Microsecond }, []string{CheckNoLift}},
+		{"the null load lifts the probe as a real one would", nullWindow, func(w *Window) { w.Seen.P95 = 2800 * time.Microsecond }, []string{CheckNoLift}},
 		{"a null load without a window to compare with", nullWindow, func(w *Window) { w.Unloaded = Victim{} }, nil},
 		{"a null load without a probe", nullWindow, func(w *Window) { w.Seen = Victim{} }, []string{CheckReads, CheckNoLift}},
 	} {

@@ -18,7 +18,8 @@ type Victim struct {
 	P95    time.Duration `json:"p95_ns"`
 	P99    time.Duration `json:"p99_ns"`
 	Mean   time.Duration `json:"mean_ns"`
-	// Trimmed is the mean without the slowest twentieth: what Verify compares.
+	// Trimmed is the mean without the slowest twentieth, by which levels are told
+	// apart.
 	// Below saturation most reads meet no other, so that a load lifts the upper
 	// half and leaves the median; the mean itself hangs on single hiccups.
 	Trimmed time.Duration `json:"trimmed_ns"`

@@ -80,7 +80,7 @@ func (r *Rig) openLevers(ctx context.Context) (*Levers, error) {
 	if err := fioctl.ProveSameDevice(l.ProbeTarget.Device, watched); err != nil {
 		return nil, fmt.Errorf("%w (choose SPARK_DIR and SPARK_DEVICE on one disk)", err)
 	}
-	l.Probe = fioctl.Probe{Path: l.ProbeTarget.Path, SizeBytes: l.ProbeTarget.SizeBytes, BlockBytes: h4Block, PerSec: h4ProbePerSec, Seed: r.Config.Seed}
+	l.Probe = fioctl.Probe{Path: l.ProbeTarget.Path, SizeBytes: l.ProbeTarget.SizeBytes, BlockBytes: fioctl.KVBlockBytes, PerSec: h4ProbePerSec, Seed: r.Config.Seed}
 	if r.pulls(leverFio) {
 		if l.Fio, err = r.openFio(ctx, watched, l.Probe); err != nil {
 			return nil, err

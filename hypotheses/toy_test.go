@@ -75,10 +75,10 @@ func toyCalibration() fioctl.Calibration {
 	heavy := job
 	heavy.Depth, heavy.RateIOPS = 4, 0
 	return fioctl.Calibration{
-		BlockBytes: h4Block, Idle: fioctl.Victim{Reads: 50, P50: 100 * time.Microsecond},
+		BlockBytes: h4Block, Idle: fioctl.Victim{Reads: 50, P95: 100 * time.Microsecond},
 		Levels: []fioctl.Level{
-			{Name: levelModerate, Aim: fioctl.Aim{Share: 0.4}, Job: &job, IOPS: 100, Victim: fioctl.Victim{Reads: 50, P50: 200 * time.Microsecond}},
-			{Name: levelHeavy, Aim: fioctl.Aim{Share: 1}, Job: &heavy, IOPS: 500, Victim: fioctl.Victim{Reads: 50, P50: 400 * time.Microsecond}},
+			{Name: levelModerate, Aim: fioctl.Aim{Share: 0.4}, Job: &job, IOPS: 100, Victim: fioctl.Victim{Reads: 50, P95: 200 * time.Microsecond}},
+			{Name: levelHeavy, Aim: fioctl.Aim{Share: 1}, Job: &heavy, IOPS: 500, Victim: fioctl.Victim{Reads: 50, P95: 400 * time.Microsecond}},
 		},
 	}
 }
