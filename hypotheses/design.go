@@ -29,8 +29,11 @@ type Arm struct {
 
 	// Prime sends each user's first request once, outside the measured window,
 	// so that the arm starts with every user's context known to the server.
-	Prime bool         `json:"prime,omitempty"`
-	Load  loadgen.Plan `json:"load"`
+	Prime bool `json:"prime,omitempty"`
+	// FlushTokens, where positive, is the length of the prompts with which the
+	// server's memory is filled before priming.
+	FlushTokens int          `json:"flush_tokens,omitempty"`
+	Load        loadgen.Plan `json:"load"`
 	// Storage is what is done to the disk while the arm is loaded; nil for nothing.
 	Storage  *analysis.Storage `json:"storage,omitempty"`
 	Estimate time.Duration     `json:"estimate_ns"` // expected length, for progress and deadlines

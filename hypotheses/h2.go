@@ -101,6 +101,7 @@ func h2Arm(r *Rig, pilot Pilot, block, users, context, longest int) Arm {
 	think := max(h2ThinkLeast, (h2ThinkPerDecode * pilot.Alone.DecodeMean).Round(10*time.Millisecond))
 	a.Load.Arrivals.Think = loadgen.Think{Kind: loadgen.ThinkExponential, Mean: think}
 	a.Load.Arrivals.StartSpread = think
+	a.Load.Workload.FirstTurn = primeRounds
 	// The pilot computed the longest context alone, uncached, and so tells what
 	// priming costs: every user's context, primeRounds times, about two at once.
 	// A turn on a kept context is a decode and little more, until the disk is

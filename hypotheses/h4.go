@@ -98,6 +98,9 @@ func h4Arm(r *Rig, pilot Pilot, block, users, context, ck, i int, s analysis.Sto
 	a.Load.Workload.SuffixTokens = min(h4Suffix, context/4)
 	a.Load.Workload.PromptSeed = armSeed(r.Config.Seed, block, 1+i)
 	a.Storage = &s
+	if s.Comfy() {
+		a.FlushTokens = ck // nothing of an earlier arm is to be written out under it
+	}
 	a.Estimate += 500 * time.Millisecond // fio's start and end
 	return a
 }

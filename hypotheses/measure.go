@@ -143,22 +143,58 @@ func (r *Rig) treated(ctx context.Context, dir string, arm Arm) (loadgen.Summary
 // again (most filter so) keep it beyond their memory after the second time.
 const primeRounds = 2
 
-// prime sends every user's first request, so that the server has computed and
-// kept every user's context before anything is measured.
+// prime sends every user's first requests, so that the server has computed and
+// kept every user's context before anything is measured. Each round asks a new
+// question: only contexts are asked for again.
 func (r *Rig) prime(ctx context.Context, arm Arm) error {
-	plan := arm.Load
-	plan.Arrivals = loadgen.Trace(make([]time.Duration, arm.Users))
-	plan.Arrivals.Users = arm.Users
-	plan.Warmup, plan.Measure, plan.MinRequests, plan.MaxMeasure = 0, time.Millisecond, 0, 0
-	plan.Drain = max(r.Profile.Drain, 10*time.Minute)
-	for range primeRounds {
-		sum, err := loadgen.Run(ctx, r.load(), plan, func(*loadgen.Record) error { return nil })
-		if err != nil {
+	if err := r.flush(ctx, arm); err != nil {
+		return err
+	}
+	for round := range primeRounds {
+		w := arm.Load.Workload
+		w.FirstTurn = round
+		if err := r.sendAll(ctx, arm, w, arm.Users); err != nil {
 			return fmt.Errorf("prime %d users: %w", arm.Users, err)
 		}
-		if sum.Requests.OK != int64(arm.Users) {
-			return fmt.Errorf("prime %d users: %d succeeded: %v", arm.Users, sum.Requests.OK, sum.Requests.Outcomes)
-		}
+	}
+	return nil
+}
+
+// flush fills the server's memory with what nobody asks for again, where the
+// arm wants it: what earlier arms left there is written out or forgotten now,
+// not in the measured window.
+func (r *Rig) flush(ctx context.Context, arm Arm) error {
+	if arm.FlushTokens == 0 {
+		return nil
+	}
+	w := arm.Load.Workload
+	w.PromptTokens, w.OutputTokens, w.SuffixTokens = arm.FlushTokens, 1, 0
+	w.Nonce.Scope = loadgen.ScopeRequest
+	w.PromptSeed = armSeed(w.PromptSeed, -2, 0)
+	pool := r.man.Facts.KVPoolTokens
+	if pool == nil {
+		return nil // nobody knows how much would fill it
+	}
+	if err := r.sendAll(ctx, arm, w, int(*pool)/arm.FlushTokens+1); err != nil {
+		return fmt.Errorf("flush the server's memory: %w", err)
+	}
+	return nil
+}
+
+// sendAll sends n requests at once and waits for every answer.
+func (r *Rig) sendAll(ctx context.Context, arm Arm, w loadgen.Workload, n int) error {
+	plan := arm.Load
+	plan.Workload = w
+	plan.Arrivals = loadgen.Trace(make([]time.Duration, n))
+	plan.Arrivals.Users = n
+	plan.Warmup, plan.Measure, plan.MinRequests, plan.MaxMeasure = 0, time.Millisecond, 0, 0
+	plan.Drain = max(r.Profile.Drain, 10*time.Minute)
+	sum, err := loadgen.Run(ctx, r.load(), plan, func(*loadgen.Record) error { return nil })
+	if err != nil {
+		return err
+	}
+	if sum.Requests.OK != int64(n) {
+		return fmt.Errorf("%d succeeded: %v", sum.Requests.OK, sum.Requests.Outcomes)
 	}
 	return nil
 }

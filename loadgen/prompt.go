@@ -22,6 +22,7 @@ const bytesPerUnit = 6
 // the parts after it are cut from the front. Safe for concurrent use.
 func (w Workload) Prompt(seed uint64, user, turn int, calib Calibration) PromptText {
 	seed = cmp.Or(w.PromptSeed, seed)
+	turn += w.FirstTurn
 	item := pair(user, turn)
 	if w.Nonce.Scope == ScopeUser {
 		item = pair(user, 0)

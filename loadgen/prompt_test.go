@@ -50,6 +50,13 @@ func TestPromptSeedStandsApartFromThePlans(t *testing.T) {
 	require.NotEqual(t, w.Prompt(7, 3, 5, Calibration{}).Text, own.Prompt(7, 3, 5, Calibration{}).Text)
 }
 
+func TestSessionsGoOnAtALaterTurn(t *testing.T) {
+	w := Workload{PromptTokens: 40, SuffixTokens: 11, Nonce: Nonce{NonceStart, ScopeUser}}
+	later := w
+	later.FirstTurn = 2
+	require.Equal(t, w.Prompt(1, 3, 5, Calibration{}), later.Prompt(1, 3, 3, Calibration{}))
+}
+
 func TestPromptsHaveTheirLength(t *testing.T) {
 	for _, position := range []NoncePosition{"", NonceOff, NonceStart, NonceEnd} {
 		for _, tokens := range []int{8, 9, 10, 50, 256, 1000, 4096} {

@@ -70,6 +70,10 @@ type Workload struct {
 	// Plan.Seed.
 	PromptSeed uint64 `json:"prompt_seed,omitempty"`
 
+	// FirstTurn is the number of every user's first turn as prompts count them: a
+	// load that goes on with the sessions of an earlier one asks new questions.
+	FirstTurn int `json:"first_turn,omitempty"`
+
 	// Prompts, where given, are sent instead of generated text, dealt by
 	// (user+turn); the nonce is added to them. PromptTokens must then be 0.
 	Prompts []string `json:"prompts,omitempty"`
@@ -96,6 +100,7 @@ type PromptText struct {
 func (w Workload) validate(f *faults) {
 	f.atLeast("Workload.OutputTokens", w.OutputTokens, 1)
 	f.atLeast("Workload.SuffixTokens", w.SuffixTokens, 0)
+	f.atLeast("Workload.FirstTurn", w.FirstTurn, 0)
 	f.number("Workload.PrefixShare", w.PrefixShare, 0, 1)
 	f.number("Workload.Temperature", w.Temperature, 0, 100)
 	f.number("Workload.TopP", w.TopP, 0, 1)

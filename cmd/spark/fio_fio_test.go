@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/hypotheses"
 )
 
 // realPlace is a directory on a disk, for the fio that is installed.
