@@ -100,6 +100,8 @@ func h4Arm(r *Rig, pilot Pilot, block, users, context, ck, i int, s analysis.Sto
 	a.Storage = &s
 	if s.Comfy() {
 		a.FlushTokens = ck // nothing of an earlier arm is to be written out under it
+		// A tail that waits for nothing is steady: it needs its requests, not time.
+		a.Load.Measure = r.Profile.Window * 2 / 3
 	}
 	a.Estimate += 500 * time.Millisecond // fio's start and end
 	return a
