@@ -78,8 +78,8 @@ func (h H4Figure) arms() []h4Arm {
 		{h4Paging, h.Levels, FigureBlack, FigureDisc, 0},
 		{"comfy", h.Comfy, FigureGrey, FigureRing, 0.16},
 		{"null", h.Null, FigureGrey, FigureOpenSquare, 0.32},
-		{"comfy null", h.ComfyNull, FigureGrey, FigureOpenTriangle, 0.44},
 		{"throttled", h.Throttled, FigurePurple, FigureOpenTriangle, 0.24},
+		{"comfy null", h.ComfyNull, FigureGrey, FigureOpenTriangle, 0.44},
 	}
 }
 
