@@ -19,6 +19,7 @@ import (
 
 	"github.com/spark-harness/harness/analysis"
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/internal/buildtags"
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/spark/emulator"
 	"github.com/spark-harness/harness/sysmon"
@@ -53,6 +54,7 @@ func toyIn(dir, fio string) Config {
 	return Config{
 		Results: filepath.Join(dir, "results"), Dir: dir, Seed: 7, Emulator: "default", Users: 4,
 		Context: 1280, Fio: fio,
+		Force:      buildtags.Race,             // nothing is decided here
 		lock:       filepath.Join(dir, "lock"), // a toy run disturbs no real one
 		reserve:    -1,
 		target:     64 << 20,
