@@ -19,15 +19,19 @@ var layers = map[string][]string{
 	"internal/buildtags": {},
 	"internal/blockdev":  {},
 	"internal/fixture":   {},
+	"internal/cgroup":    {},
+	"internal/loopdisk":  {},
+	"internal/pagecache": {},
 	"loadgen":            {"internal/clock", "internal/jsonl"},
 	"sysmon":             {"internal/clock", "internal/jsonl", "internal/blockdev"},
-	"fioctl":             {"internal/clock", "internal/jsonl", "internal/blockdev"},
-	"spark/emulator":     {"internal/clock", "internal/jsonl"},
-	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "spark/emulator"},
+	"fioctl":             {"internal/clock", "internal/jsonl", "internal/blockdev", "internal/cgroup"},
+	"spark/adapters":     {},
+	"spark/emulator":     {"internal/clock", "internal/jsonl", "internal/pagecache", "spark/adapters"},
+	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "internal/cgroup", "loadgen", "sysmon", "spark/emulator"},
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
-	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "loadgen", "sysmon", "fioctl", "spark"},
-	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "loadgen", "sysmon", "fioctl", "spark", "spark/emulator", "analysis"},
-	"cmd/spark":          {"internal/clock", "loadgen", "sysmon", "fioctl", "spark", "spark/emulator", "analysis", "hypotheses"},
+	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses"},
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -50,12 +54,12 @@ var restricted = map[string]struct {
 	owners []string
 	why    string
 }{
-	"os/exec":   {[]string{"spark", "fioctl", "sysmon"}, "processes are started where they are also ended"},
+	"os/exec":   {[]string{"spark", "fioctl", "sysmon", "internal/loopdisk"}, "processes are started where they are also ended; only tests use loopdisk"},
 	"os/signal": {[]string{"cmd/spark"}, "a library is stopped by its context"},
 	"flag":      {nil, "flags are read in tests and commands only"},
 	"log":       {[]string{"spark/emulator"}, "libraries return errors; http.Server wants a logger to be silenced with"},
 	"log/slog":  {nil, "libraries return errors"},
-	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator"}, "only for system calls"},
+	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator", "internal/pagecache"}, "only for system calls"},
 }
 
 func TestSideEffectsHaveOwners(t *testing.T) {
