@@ -26,8 +26,9 @@ type Accumulator struct {
 	e2e, e2eService, closed, tpot            Hist
 	icl, itl, maxGap, lag                    Hist
 
-	lengths lengthSums
-	client  clientSums
+	lengths  lengthSums
+	client   clientSums
+	adapters adapterSums
 
 	outTokens, estTokens, inTokens, finished, arrived windowSums
 	inFlight, waiting                                 overlapSums
@@ -39,7 +40,7 @@ func NewAccumulator(p Plan, start time.Duration) *Accumulator {
 	sums := func() windowSums { return newWindowSums(p, start) }
 	return &Accumulator{
 		plan: p, start: start, outcomes: map[Outcome]int64{},
-		client:    newClientSums(),
+		client: newClientSums(), adapters: newAdapterSums(p.Workload.Adapters.List),
 		outTokens: sums(), estTokens: sums(), inTokens: sums(), finished: sums(), arrived: sums(),
 		inFlight: newOverlapSums(p, start), waiting: newOverlapSums(p, start),
 	}
@@ -77,6 +78,7 @@ func (a *Accumulator) Add(r *Record) {
 	a.outcomes[r.Outcome]++
 	a.client.add(r)
 	record(&a.lag, r.Dispatched, r.Due)
+	a.adapters.add(r)
 	if !r.Outcome.OK() {
 		return
 	}
@@ -220,8 +222,9 @@ func (a *Accumulator) Summary(end time.Duration) Summary {
 		E2E: a.e2e.Summarize(0), E2EService: a.e2eService.Summarize(0), Close: a.closed.Summarize(0),
 		TPOT: a.tpot.Summarize(0), ICL: a.icl.Summarize(0), ITL: a.itl.Summarize(0), MaxGap: a.maxGap.Summarize(0),
 		TTFTAll: a.ttft.Summarize(failed), E2EAll: a.e2e.Summarize(failed),
-		Tokens: a.lengths.summary(),
-		Client: a.client.summary(&a.lag, a.outcomes),
+		Adapters: a.adapters.summary(),
+		Tokens:   a.lengths.summary(),
+		Client:   a.client.summary(&a.lag, a.outcomes),
 	}
 	if a.due > 0 {
 		s.Requests.ErrorRate = new(float64(failed) / float64(a.due))

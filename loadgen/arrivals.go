@@ -33,6 +33,10 @@ type Arrivals struct {
 	Users int `json:"users,omitempty"`
 	// Think is how long a closed-loop user waits between answer and question.
 	Think Think `json:"think,omitzero"`
+	// Turns ends a closed-loop user after so many requests of this load, however
+	// each of them ended; 0 never does. When all users have ended, the measured
+	// window ends at once, whatever it still lacks of Plan.Measure and MinRequests.
+	Turns int `json:"turns,omitempty"`
 	// StartSpread spaces the first requests of closed-loop users evenly over so
 	// long a time, so that they do not begin in lockstep.
 	StartSpread time.Duration `json:"start_spread_ns,omitempty"`
@@ -126,6 +130,10 @@ func (a Arrivals) validate(f *faults, window time.Duration) {
 	f.span("Arrivals.Think.Mean", a.Think.Mean, 0)
 	f.span("Arrivals.Think.Pace", a.Think.Pace, 0)
 	oneOf(f, "Arrivals.Think.Kind", a.Think.Kind, "", ThinkNone, ThinkConstant, ThinkExponential)
+	f.atLeast("Arrivals.Turns", a.Turns, 0)
+	if !a.Closed() && a.Turns > 0 {
+		f.add("Arrivals.Turns", "an open loop has no users that end (leave it 0, or use Users)")
+	}
 	if !a.Closed() && (a.Think.Mean > 0 || a.Think.Pace > 0 || a.StartSpread > 0) {
 		f.add("Arrivals.Think", "an open loop has no think time and no start spread (leave both 0, or use Users)")
 	}

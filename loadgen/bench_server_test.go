@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,10 +58,11 @@ type benchServer struct {
 }
 
 type benchStream struct {
-	fd    int
-	truth *truth
-	next  int
-	over  chan struct{}
+	fd     int
+	triton bool
+	truth  *truth
+	next   int
+	over   chan struct{}
 }
 
 // TestBenchServer is not a test: benchmarks run it in a process of its own.
@@ -115,6 +117,7 @@ func (s *benchServer) converse(c *net.TCPConn) {
 		}
 		stream.truth = &truth{Prompt: uint64(promptHash(body)), Begun: s.clk.Now()}
 		stream.next = 0
+		stream.triton = strings.HasPrefix(req.URL.Path, "/v2/")
 		s.mu.Lock()
 		s.truths = append(s.truths, stream.truth)
 		s.fresh = append(s.fresh, stream)
@@ -129,7 +132,10 @@ func (s *benchServer) converse(c *net.TCPConn) {
 
 // promptHash finds the prompt in a body that needs no escapes.
 func promptHash(body []byte) Hash {
-	_, rest, _ := bytes.Cut(body, []byte(`"prompt":"`))
+	_, rest, ok := bytes.Cut(body, []byte(`"prompt":"`))
+	if !ok {
+		_, rest, _ = bytes.Cut(body, []byte(`"text_input":"`))
+	}
 	prompt, _, _ := bytes.Cut(rest, []byte(`"`))
 	return hashText(string(prompt))
 }
@@ -138,14 +144,22 @@ const benchEvent = `data: {"id":"cmpl-0123456789abcdef","object":"text_completio
 
 // event renders token n of a stream, with the header before the first and the
 // end after the last.
-func (s *benchServer) event(b []byte, n int, at time.Duration) []byte {
+func (s *benchServer) event(b []byte, triton bool, n int, at time.Duration) []byte {
 	b = b[:0]
 	if n == 0 {
 		b = append(b, streamHead...)
 	}
-	e := fmt.Sprintf(benchEvent, int64(at))
+	event := benchEvent
+	if triton {
+		event = benchTriton
+	}
+	e := fmt.Sprintf(event, int64(at))
 	b = fmt.Appendf(b, "%x\r\n%s\r\n", len(e), e)
-	if n == benchTokens-1 {
+	switch {
+	case n < benchTokens-1:
+	case triton:
+		b = append(b, "0\r\n\r\n"...)
+	default:
 		tail := finish + `data: {"choices":[],"usage":{"prompt_tokens":64,"completion_tokens":` + strconv.Itoa(benchTokens) + "}}\n\n" + done
 		b = fmt.Appendf(b, "%x\r\n%s\r\n0\r\n\r\n", len(tail), tail)
 	}
@@ -156,7 +170,7 @@ func (s *benchServer) event(b []byte, n int, at time.Duration) []byte {
 func (s *benchServer) emit(st *benchStream, b []byte) ([]byte, bool) {
 	at := s.clk.Now()
 	st.truth.Sent[st.next] = at
-	b = s.event(b, st.next, at)
+	b = s.event(b, st.triton, st.next, at)
 	for out := b; len(out) > 0; {
 		n, err := unix.Write(st.fd, out)
 		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type benchLoad struct {
 	Spread    time.Duration
 	Records   string // file
 	UserClock bool
+	Dialect   Dialect // "" is OpenAICompletions
 }
 
 // TestBenchClient is not a test: benchmarks run it in a process of its own.
@@ -41,6 +43,7 @@ func TestBenchClient(t *testing.T) {
 	require.NoError(t, err)
 	target := testTarget(load.URL)
 	target.UserClock = load.UserClock
+	target.Dialect = cmp.Or(load.Dialect, OpenAICompletions)
 	target.Epoch = 1 // so that instants are CLOCK_MONOTONIC
 	p := Plan{
 		Arrivals: Users(load.Users), Warmup: load.Spread, Measure: load.Measure, Drain: 10 * time.Second,
@@ -194,5 +197,40 @@ func BenchmarkClientUnpaced(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 			}
 		})
+	}
+}
+
+// BenchmarkClientTritonOverOpenAI measures what an event costs the whole client,
+// socket, parsing, accounting and record, in Triton's form and in OpenAI's, by
+// turns, and fails above 1.2:
+//
+//	go test -run '^$' -bench ClientTritonOverOpenAI -benchtime 1x ./loadgen
+func BenchmarkClientTritonOverOpenAI(b *testing.B) {
+	if runtime.NumCPU() < 2 {
+		b.Skip("needs a core for the server and one for the client")
+	}
+	cost := func(d Dialect) float64 {
+		s, records, _ := benchRun(b, paceNone, benchLoad{Users: 16, Measure: 600 * time.Millisecond, Dialect: d})
+		require.Equal(b, s.Requests.Due, s.Requests.OK, s.Requests.Outcomes)
+		events := 0
+		for _, r := range records {
+			events += len(r.Events)
+		}
+		return float64(s.Client.Process.CPU.Nanoseconds()) / float64(events)
+	}
+	for b.Loop() {
+		var ratios, openai, triton []float64
+		for range 7 {
+			o, t := cost(OpenAICompletions), cost(TritonTRTLLM)
+			ratios, openai, triton = append(ratios, t/o), append(openai, o), append(triton, t)
+		}
+		ratio := median(ratios)
+		b.ReportMetric(ratio, "triton/openai")
+		b.ReportMetric(median(openai), "openai-ns/event")
+		b.ReportMetric(median(triton), "triton-ns/event")
+		b.ReportMetric(0, "ns/op")
+		if ratio > 1.2 {
+			b.Fatalf("an event of Triton's costs the client %.2f times one of OpenAI's", ratio)
+		}
 	}
 }

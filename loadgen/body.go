@@ -11,32 +11,61 @@ import (
 // goes between them. Keys stand in a fixed order, so that the same plan sends
 // the same bytes.
 type bodyParts struct {
-	path       string // API path, under /v1
-	head, tail string
+	path     string   // of the API, from the server's root
+	base     around   // without an adapter
+	adapters []around // by their place in Adapters.List
 }
 
-// newBodyParts renders the body for a target and workload. Every field in it is
-// in the flavour's schema.
-func newBodyParts(t Target, w Workload, adapter string) (bodyParts, error) {
-	if adapter != "" && t.Flavor == FlavorTRTLLM {
-		return bodyParts{}, fmt.Errorf("loadgen: adapter %q: flavour %q has no route to adapters here (use %q)", adapter, t.Flavor, FlavorVLLM)
+// around is one body but for the prompt.
+type around struct{ head, tail string }
+
+// newBodyParts renders the bodies for a target and workload. Every field in
+// them is in the schema of the flavour, or of Triton's shape. It fails for adapters that cannot be named to
+// the target.
+func newBodyParts(t Target, w Workload) (bodyParts, error) {
+	list := w.Adapters.List
+	if err := t.ValidateAdapters(list); err != nil {
+		return bodyParts{}, err
 	}
-	model := t.Model
-	if adapter != "" {
-		model = adapter // vLLM lists adapters as models of their own
+	render := t.openAIBody
+	p := bodyParts{path: "/v1/completions"}
+	switch {
+	case t.Dialect == OpenAIChat:
+		p.path = "/v1/chat/completions"
+	case t.Dialect.Triton():
+		p.path = t.tritonPath()
+		render = t.tritonBody
 	}
+	p.base = render(w, nil)
+	for i, a := range list {
+		a.ID = adapterID(list, i)
+		p.adapters = append(p.adapters, render(w, &a))
+	}
+	return p, nil
+}
+
+// body is the request body for a prompt and the adapter at a place in the
+// workload's list, -1 for none.
+func (p bodyParts) body(prompt string, adapter int) string {
+	a := p.base
+	if adapter >= 0 {
+		a = p.adapters[adapter]
+	}
+	return a.head + escaped(prompt) + a.tail
+}
+
+// openAIBody renders a body of OpenAI's API for an adapter, nil for none.
+func (t Target) openAIBody(w Workload, a *Adapter) around {
 	var b strings.Builder
-	b.WriteString(`{"model":` + quote(model))
-	p := bodyParts{path: "/completions"}
+	b.WriteString(`{"model":` + quote(t.modelFor(a)))
 	promptEnd := `"`
 	if t.Dialect == OpenAIChat {
-		p.path = "/chat/completions"
 		b.WriteString(`,"messages":[{"role":"user","content":"`)
 		promptEnd = `"}]`
 	} else {
 		b.WriteString(`,"prompt":"`)
 	}
-	p.head = b.String()
+	head := b.String()
 
 	b.Reset()
 	b.WriteString(promptEnd)
@@ -45,16 +74,20 @@ func newBodyParts(t Target, w Workload, adapter string) (bodyParts, error) {
 		fmt.Fprintf(&b, `,"top_p":%s`, number(w.TopP))
 	}
 	fmt.Fprintf(&b, `,"seed":%d`, w.SamplingSeed)
-	if t.Flavor != FlavorGeneric {
-		fmt.Fprintf(&b, `,"ignore_eos":true,"min_tokens":%d`, w.OutputTokens)
+	knows := t.Flavor.knows()
+	if knows.ignoreEOS {
+		b.WriteString(`,"ignore_eos":true`)
 	}
+	if knows.minTokens {
+		fmt.Fprintf(&b, `,"min_tokens":%d`, w.OutputTokens)
+	}
+	b.WriteString(t.loraField(w.Adapters.List, a))
 	b.WriteString(`,"stream":true,"stream_options":{"include_usage":true`)
-	if t.ContinuousUsage && t.Flavor != FlavorGeneric {
+	if t.ContinuousUsage && knows.continuousUsage {
 		b.WriteString(`,"continuous_usage_stats":true`)
 	}
 	b.WriteString(`}}`)
-	p.tail = b.String()
-	return p, nil
+	return around{head, b.String()}
 }
 
 // quote is s as a JSON string.
@@ -80,6 +113,3 @@ func escaped(s string) string {
 	}
 	return s
 }
-
-// body is the request body for a prompt.
-func (p bodyParts) body(prompt string) string { return p.head + escaped(prompt) + p.tail }

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func bodyOf(t *testing.T, target Target, w Workload, adapter, prompt string) string {
+// bodyOf is the body for the adapter at a place in w's list, -1 for none.
+func bodyOf(t *testing.T, target Target, w Workload, adapter int, prompt string) string {
 	t.Helper()
-	p, err := newBodyParts(target, w, adapter)
+	p, err := newBodyParts(target, w)
 	require.NoError(t, err)
-	b := p.body(prompt)
+	b := p.body(prompt, adapter)
 	require.True(t, json.Valid([]byte(b)), b)
 	return b
 }
@@ -43,7 +44,7 @@ func TestBodiesAreTheseBytes(t *testing.T) {
 			`{"model":"m","prompt":"hi","max_tokens":64,"temperature":0.5,"top_p":0.9,"seed":7,"stream":true,"stream_options":{"include_usage":true}}`,
 		},
 	} {
-		require.Equal(t, c.want, bodyOf(t, c.target, w, "", "hi"), c.why)
+		require.Equal(t, c.want, bodyOf(t, c.target, w, -1, "hi"), c.why)
 	}
 }
 
@@ -59,33 +60,31 @@ func TestTRTLLMGetsNoFieldThatItRefuses(t *testing.T) {
 	for _, d := range []Dialect{OpenAICompletions, OpenAIChat} {
 		target := Target{Model: "m", Dialect: d, Flavor: FlavorTRTLLM, ContinuousUsage: true}
 		var fields map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal([]byte(bodyOf(t, target, Workload{OutputTokens: 1, TopP: 1}, "", "hi")), &fields))
+		require.NoError(t, json.Unmarshal([]byte(bodyOf(t, target, Workload{OutputTokens: 1, TopP: 1}, -1, "hi")), &fields))
 		for name := range fields {
 			require.True(t, slices.Contains(trtllmFields, name), name)
 		}
-		_, err := newBodyParts(target, Workload{}, "a0")
-		require.ErrorContains(t, err, "a0")
 	}
 }
 
 func TestPromptsSurviveJSON(t *testing.T) {
 	for _, prompt := range []string{"", "plain words.", "quote \" back \\ slash", "line\nbreak\ttab\x01", "żółw 🐢 <&>", "\u2028", strings.Repeat("word ", 100_000)} {
-		for _, d := range []Dialect{OpenAICompletions, OpenAIChat} {
+		for _, d := range dialects {
 			var got struct {
 				Prompt   string
+				Text     *string `json:"text_input"`
 				Messages []struct{ Content string }
 			}
-			require.NoError(t, json.Unmarshal([]byte(bodyOf(t, Target{Model: `we"ird`, Dialect: d}, Workload{}, "", prompt)), &got))
+			require.NoError(t, json.Unmarshal([]byte(bodyOf(t, Target{Model: `we"ird`, Dialect: d}, Workload{}, -1, prompt)), &got))
 			if d == OpenAIChat {
 				got.Prompt = got.Messages[0].Content
+			}
+			if d.Triton() {
+				got.Prompt = *got.Text
 			}
 			require.Equal(t, prompt, got.Prompt)
 		}
 	}
-}
-
-func TestAdapterIsTheModelOfVLLM(t *testing.T) {
-	require.Contains(t, bodyOf(t, Target{Model: "m", Dialect: OpenAIChat}, Workload{}, "a0", "x"), `"model":"a0"`)
 }
 
 func TestRequestOnTheWire(t *testing.T) {
@@ -141,4 +140,27 @@ func TestTargetFaults(t *testing.T) {
 		require.ErrorContains(t, err, c.why)
 		require.NotContains(t, err.Error(), "secret")
 	}
+}
+
+// FuzzBodies: whatever names and prompts hold, every body is one JSON object.
+func FuzzBodies(f *testing.F) {
+	f.Add("m", "a0", "/l/a0", "hi", "seed")
+	f.Add(`we"ird`, "a\\", "\x00", "\xff<&>\u2028", `""`)
+	f.Fuzz(func(t *testing.T, model, name, path, prompt, renamed string) {
+		for _, d := range dialects {
+			for _, flavor := range flavors {
+				target := Target{Model: model, Dialect: d, Flavor: flavor}
+				if d.Triton() {
+					target.Fields = map[string]string{"text_input": renamed + "_", "return_finish_reason": "", "seed": ""}
+				}
+				p, err := newBodyParts(target, Workload{Adapters: Adapters{List: []Adapter{{Name: name, Path: path}}}})
+				if err != nil {
+					continue
+				}
+				for adapter := range 2 {
+					require.True(t, json.Valid([]byte(p.body(prompt, adapter-1))), "%s %s: %s", d, flavor, p.body(prompt, adapter-1))
+				}
+			}
+		}
+	})
 }

@@ -15,8 +15,8 @@ const maxTokenizeBody = 64 << 20
 
 // CalibrateTarget finds the text lengths that t counts as the given prompt
 // lengths, by the prompt tokens that it reports for requests of one output
-// token, or, where it reports none, by POST /tokenize. Put the result into
-// Target.Calibration. Errors and accuracy are as for Calibrate.
+// token, or, where it reports none, by POST /tokenize, which Triton lacks. Put
+// the result into Target.Calibration. Errors and accuracy are as for Calibrate.
 func CalibrateTarget(ctx context.Context, t Target, targets []int) (Calibration, error) {
 	probe, done, err := Probe(t)
 	if err != nil {
@@ -26,6 +26,9 @@ func CalibrateTarget(ctx context.Context, t Target, targets []int) (Calibration,
 	c, err := Calibrate(ctx, probe, targets)
 	if !errors.Is(err, ErrNoTokenCount) {
 		return c, err
+	}
+	if t.Dialect.Triton() {
+		return c, fmt.Errorf("loadgen: calibrate Triton's model %q: %w (it sends no num_input_tokens: use a build that does, with return_num_input_tokens in Target.Fields if it has a name of its own there, or leave the Calibration zero)", t.Model, ErrNoTokenCount)
 	}
 	tokenize, done, tokErr := tokenizeProbe(t)
 	if tokErr != nil {
@@ -46,7 +49,7 @@ func tokenizeProbe(t Target) (probe func(context.Context, string) (int, error), 
 	if err != nil {
 		return nil, nil, err
 	}
-	url := strings.TrimSuffix(t.endpoint(""), "/v1") + "/tokenize"
+	url := t.endpoint("/tokenize")
 	return func(ctx context.Context, text string) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()

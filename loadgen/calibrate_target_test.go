@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,4 +95,68 @@ func TestCalibrateTargetSaysWhy(t *testing.T) {
 	require.ErrorContains(t, err, "loadgen: target: BaseURL")
 	_, err = CalibrateTarget(t.Context(), Target{BaseURL: "http://127.0.0.1:1", Model: "m", Dialect: OpenAIChat}, []int{64})
 	require.ErrorIs(t, err, ErrUnreachable)
+}
+
+// tritonCounter answers as a Triton model that counts the words and full stops
+// of the prompt, where it counts at all.
+type tritonCounter struct {
+	counts bool
+	limit  int
+}
+
+func (s tritonCounter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Text  string `json:"text_input"`
+		Count bool   `json:"return_num_input_tokens"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || !strings.HasPrefix(r.URL.Path, "/v2/models/m/") {
+		http.Error(w, fmt.Sprint(err, r.URL), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	n := units(q.Text) + 3
+	if s.limit > 0 && n > s.limit {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, "data: {\"error\":\"Prompt length (%d) exceeds maximum input length (%d).\"}\n\n", n, s.limit)
+		return
+	}
+	said := ""
+	if s.counts && q.Count {
+		said = fmt.Sprintf(`"num_input_tokens":%d,`, n)
+	}
+	fmt.Fprintf(w, "data: {%s\"text_output\":\"a\"}\n\n", said)
+	w.(http.Flusher).Flush() // or the body would not be chunked
+}
+
+func TestCalibrateTriton(t *testing.T) {
+	calibrate := func(s tritonCounter, target Target) (Calibration, error) {
+		server := httptest.NewServer(s)
+		t.Cleanup(server.Close)
+		target.BaseURL, target.Model = server.URL, "m"
+		return CalibrateTarget(t.Context(), target, []int{64, 512, 4096})
+	}
+	counted := map[string]string{"return_num_input_tokens": "return_num_input_tokens"}
+	for _, target := range []Target{{Dialect: TritonTRTLLM}, {Dialect: TritonVLLM}, {Dialect: TritonLLMAPI, Fields: counted}} {
+		c, err := calibrate(tritonCounter{counts: true}, target)
+		require.NoError(t, err, target.Dialect)
+		require.Zero(t, c.MaxErr)
+		require.Equal(t, 4096-3, c.Units(4096))
+	}
+	for why, c := range map[string]struct {
+		server tritonCounter
+		target Target
+	}{
+		"an old image":         {tritonCounter{}, Target{Dialect: TritonTRTLLM}},
+		"the published llmapi": {tritonCounter{counts: true}, Target{Dialect: TritonLLMAPI}},
+	} {
+		_, err := calibrate(c.server, c.target)
+		require.ErrorIs(t, err, ErrNoTokenCount, why)
+		require.ErrorContains(t, err, `Triton's model "m"`, why)
+		require.ErrorContains(t, err, "it sends no num_input_tokens", why)
+		require.NotContains(t, err.Error(), "/tokenize", why)
+	}
+	c, err := calibrate(tritonCounter{counts: true, limit: 1000}, Target{Dialect: TritonVLLM})
+	require.ErrorIs(t, err, ErrPromptTooLong)
+	require.ErrorContains(t, err, "exceeds maximum input length (1000)")
+	require.Len(t, c.Points, 2, "shorter lengths are known")
 }

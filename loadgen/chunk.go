@@ -2,14 +2,17 @@ package loadgen
 
 import "bytes"
 
-// chunk is what one OpenAI streaming event says, as far as measuring needs it.
+// chunk is what one streaming event says, as far as measuring needs it.
 type chunk struct {
 	choices  int    // members of "choices"
+	text     []byte // the first text in it, as JSON spells it; nil when there is none
 	visible  bool   // some choice has text or content
 	hidden   bool   // some choice has reasoning, a refusal's or a tool's text
 	tokenIDs int    // token ids over all choices, 0 when the server sends none
 	finish   []byte // quoted finish reason, nil when null, empty or absent
 	usage    usage
+	tokens   int    // Triton's count of the event's tokens, -1 when absent
+	load     int    // spark_adapter_load_ns, -1 when absent
 	fault    []byte // the text of a non-empty error, nil when there is none
 }
 
@@ -25,7 +28,7 @@ func (c *chunk) carriesText() bool { return c.visible || c.hidden || c.tokenIDs 
 // object. Where a key stands twice in one object the last counts. Slices in c
 // point into data.
 func (c *chunk) decode(data []byte) bool {
-	*c = chunk{usage: absentUsage}
+	*c = chunk{usage: absentUsage, tokens: -1, load: -1}
 	s := jsonScan{b: data}
 	if s.peek() != '{' {
 		return false
@@ -40,6 +43,8 @@ func (c *chunk) decode(data []byte) bool {
 			c.usage = readUsage(&s)
 		case "error":
 			c.fault = readFault(&s)
+		case "spark_adapter_load_ns":
+			c.load = orAbsent(s.count())
 		case "object":
 			flat = string(s.skip(1)) == `"error"`
 		default:
@@ -54,7 +59,7 @@ func (c *chunk) decode(data []byte) bool {
 
 func (c *chunk) readChoices(s *jsonScan) {
 	c.choices, c.tokenIDs = 0, 0
-	c.visible, c.hidden, c.finish = false, false, nil
+	c.visible, c.hidden, c.finish, c.text = false, false, nil, nil
 	if !s.enter('[') {
 		return
 	}
@@ -65,9 +70,20 @@ func (c *chunk) readChoices(s *jsonScan) {
 
 // output is what a choice, or its delta, carries.
 type output struct {
-	text, content, refusal, reasoning, reasoningContent bool
+	text, content, refusal, reasoning, reasoningContent []byte // as JSON spells it, nil when empty
 	tools, call                                         bool
 	tokenIDs                                            int
+}
+
+// hidden is its text that is not for the user.
+func (o *output) hidden() []byte {
+	switch {
+	case o.reasoning != nil:
+		return o.reasoning
+	case o.reasoningContent != nil:
+		return o.reasoningContent
+	}
+	return o.refusal
 }
 
 func (c *chunk) readChoice(s *jsonScan) {
@@ -79,7 +95,7 @@ func (c *chunk) readChoice(s *jsonScan) {
 	for n := 0; s.more(n, '}'); n++ {
 		switch string(s.key()) {
 		case "text":
-			own.text = s.filled()
+			own.text = s.text()
 		case "delta":
 			delta = readDelta(s)
 		case "token_ids":
@@ -93,8 +109,17 @@ func (c *chunk) readChoice(s *jsonScan) {
 			s.skip(3)
 		}
 	}
-	c.visible = c.visible || own.text || delta.content
-	c.hidden = c.hidden || delta.refusal || delta.reasoning || delta.reasoningContent || delta.tools || delta.call
+	if own.text == nil {
+		own.text = delta.content
+	}
+	visible, hidden := own.text, delta.hidden()
+	c.visible = c.visible || visible != nil
+	c.hidden = c.hidden || hidden != nil || delta.tools || delta.call
+	if c.text == nil {
+		if c.text = visible; visible == nil {
+			c.text = hidden
+		}
+	}
 	c.tokenIDs += max(own.tokenIDs, delta.tokenIDs)
 	if finish != nil {
 		c.finish = finish
@@ -109,13 +134,13 @@ func readDelta(s *jsonScan) output {
 	for n := 0; s.more(n, '}'); n++ {
 		switch string(s.key()) {
 		case "content":
-			d.content = s.filled()
+			d.content = s.text()
 		case "reasoning":
-			d.reasoning = s.filled()
+			d.reasoning = s.text()
 		case "reasoning_content":
-			d.reasoningContent = s.filled()
+			d.reasoningContent = s.text()
 		case "refusal":
-			d.refusal = s.filled()
+			d.refusal = s.text()
 		case "tool_calls":
 			d.tools = s.members() > 0
 		case "function_call":

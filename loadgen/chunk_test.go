@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,16 +17,24 @@ type meaning struct {
 	choices, tokenIDs int
 	visible, hidden   bool
 	finish            string
+	text              string
 	usage             usage
+	tokens, load      int // -1 is absent, as in usage
 	fault             bool
 }
 
-func fastMeaning(data []byte) (meaning, bool) {
+func fastMeaning(data []byte, decode func(*chunk, []byte) bool) (meaning, bool) {
 	var c chunk
-	if !c.decode(data) {
+	if !decode(&c, data) {
 		return meaning{}, false
 	}
-	m := meaning{choices: c.choices, tokenIDs: c.tokenIDs, visible: c.visible, hidden: c.hidden, usage: c.usage, fault: c.fault != nil}
+	m := meaning{
+		choices: c.choices, tokenIDs: c.tokenIDs, visible: c.visible, hidden: c.hidden,
+		usage: c.usage, tokens: c.tokens, load: c.load, fault: c.fault != nil,
+	}
+	if c.text != nil && json.Unmarshal(slices.Concat([]byte(`"`), c.text, []byte(`"`)), &m.text) != nil {
+		m.text = "unreadable"
+	}
 	if c.finish != nil {
 		if json.Unmarshal(c.finish, &m.finish) != nil {
 			m.finish = "unreadable"
@@ -34,31 +43,58 @@ func fastMeaning(data []byte) (meaning, bool) {
 	return m, true
 }
 
-// slowMeaning says the same by way of encoding/json and maps.
-func slowMeaning(data []byte) (meaning, bool) {
+// object is data as encoding/json reads it.
+func object(data []byte) (map[string]any, bool) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var v any
 	if !json.Valid(data) || dec.Decode(&v) != nil {
-		return meaning{}, false
+		return nil, false
 	}
 	top, ok := v.(map[string]any)
+	return top, ok
+}
+
+// faulty reports whether an error member says something.
+func faulty(v any) bool {
+	switch e := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return e
+	case string:
+		return e != ""
+	}
+	return true
+}
+
+// whole is a count that is a whole number, -1 otherwise.
+func whole(v any) int {
+	n, ok := v.(json.Number)
+	f, err := strconv.ParseFloat(string(n), 64)
+	if !ok || err != nil || f < 0 || f >= 1<<53 || f != math.Trunc(f) {
+		return -1
+	}
+	return int(f)
+}
+
+// slowMeaning says the same by way of encoding/json and maps.
+func slowMeaning(data []byte) (meaning, bool) {
+	top, ok := object(data)
 	if !ok {
 		return meaning{}, false
 	}
-	m := meaning{usage: absentUsage, fault: top["object"] == "error"}
-	switch e := top["error"].(type) {
-	case nil:
-	case bool:
-		m.fault = m.fault || e
-	case string:
-		m.fault = m.fault || e != ""
-	default:
-		m.fault = true
-	}
+	m := meaning{usage: absentUsage, tokens: -1, load: whole(top["spark_adapter_load_ns"]), fault: top["object"] == "error" || faulty(top["error"])}
 	choices, _ := top["choices"].([]any)
 	m.choices = len(choices)
 	filled := func(v any) bool { s, _ := v.(string); return s != "" }
+	first := func(list ...any) {
+		for _, v := range list {
+			if s, _ := v.(string); m.text == "" {
+				m.text = s
+			}
+		}
+	}
 	length := func(v any) int { a, _ := v.([]any); return len(a) }
 	for _, each := range choices {
 		c, _ := each.(map[string]any)
@@ -67,22 +103,15 @@ func slowMeaning(data []byte) (meaning, bool) {
 		m.visible = m.visible || filled(c["text"]) || filled(d["content"])
 		m.hidden = m.hidden || filled(d["reasoning"]) || filled(d["reasoning_content"]) || filled(d["refusal"]) ||
 			length(d["tool_calls"]) > 0 || len(call) > 0
+		first(c["text"], d["content"], d["reasoning"], d["reasoning_content"], d["refusal"])
 		m.tokenIDs += max(length(c["token_ids"]), length(d["token_ids"]))
 		if f, _ := c["finish_reason"].(string); f != "" {
 			m.finish = f
 		}
 	}
-	count := func(v any) int {
-		n, ok := v.(json.Number)
-		f, err := strconv.ParseFloat(string(n), 64)
-		if !ok || err != nil || f < 0 || f >= 1<<53 || f != math.Trunc(f) {
-			return -1
-		}
-		return int(f)
-	}
 	if u, ok := top["usage"].(map[string]any); ok {
 		details, _ := u["prompt_tokens_details"].(map[string]any)
-		m.usage = usage{count(u["prompt_tokens"]), count(u["completion_tokens"]), count(details["cached_tokens"])}
+		m.usage = usage{whole(u["prompt_tokens"]), whole(u["completion_tokens"]), whole(details["cached_tokens"])}
 	}
 	return m, true
 }
@@ -128,8 +157,10 @@ var chunkCases = []struct {
 
 func TestDecode(t *testing.T) {
 	for _, c := range chunkCases {
-		got, ok := fastMeaning([]byte(c.in))
+		c.want.tokens, c.want.load = -1, -1
+		got, ok := fastMeaning([]byte(c.in), (*chunk).decode)
 		require.True(t, ok, c.why)
+		c.want.text = got.text // held against the reference
 		require.Equal(t, c.want, got, c.why)
 		slow, ok := slowMeaning([]byte(c.in))
 		require.True(t, ok, c.why)
@@ -143,7 +174,7 @@ func TestDecodeRefusesWhatIsNotJSON(t *testing.T) {
 		`{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":tru}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, "{\"a\":\"\n\"}", `{"a":1}}`, `{"a":[1,]}`,
 		`{"choices":[{"text":"a"}`, `{"choices":[{"text":"a]}`, "[DONE]", `{"a":` + strings.Repeat("[", 20000),
 	} {
-		_, ok := fastMeaning([]byte(in))
+		_, ok := fastMeaning([]byte(in), (*chunk).decode)
 		require.False(t, ok, "%.40q", in)
 	}
 }
@@ -164,7 +195,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(c.in))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fast, ok := fastMeaning(data)
+		fast, ok := fastMeaning(data, (*chunk).decode)
 		slow, want := slowMeaning(data)
 		require.Equal(t, want, ok)
 		require.Equal(t, slow, fast)
@@ -179,6 +210,31 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		if !c.decode(data) {
 			b.Fatal("refused")
+		}
+	}
+}
+
+// TestSkipPlainSeesEveryByte holds the look at eight bytes at once against the
+// look at one: each byte at each place, and two of them.
+func TestSkipPlainSeesEveryByte(t *testing.T) {
+	slow := func(b []byte, i int) int {
+		for i < len(b) && plainByte[b[i]] {
+			i++
+		}
+		return i
+	}
+	for at := range 19 {
+		for c := range 256 {
+			b := []byte("abcdefghijklmnopqrs")
+			b[at] = byte(c)
+			for _, also := range []byte{0, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff} {
+				b[min(at+1, 18)] = also
+				for from := range 3 {
+					if want, got := slow(b, from), skipPlain(b, from); want != got {
+						require.Equal(t, want, got, "%q from %d", b, from)
+					}
+				}
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -54,9 +55,13 @@ func isTLS(err error) bool {
 		strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
-// statusOutcome names a response that is not 2xx.
+// statusOutcome names a response that is not 2xx. Triton sends one whose first
+// answer is an error as an event.
 func statusOutcome(status int, adapter string, body []byte) (Outcome, string) {
 	text := fmt.Sprintf("HTTP %d", status)
+	if data, ok := bytes.CutPrefix(bytes.TrimSpace(body), []byte("data:")); ok {
+		body, _, _ = bytes.Cut(bytes.TrimSpace(data), []byte("\n"))
+	}
 	if msg := errorText(body); msg != "" {
 		text += ": " + msg
 	}
@@ -71,36 +76,13 @@ func statusOutcome(status int, adapter string, body []byte) (Outcome, string) {
 	return OutcomeHTTP3xx, text
 }
 
-// adapterOutcome tells failures of an adapter from others, by the words that
-// vLLM, TensorRT-LLM and Triton use.
-func adapterOutcome(adapter, text string, otherwise Outcome) Outcome {
-	if adapter == "" {
-		return otherwise
-	}
-	low := strings.ToLower(text)
-	has := func(words ...string) bool {
-		for _, w := range words {
-			if strings.Contains(low, w) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case has("not found in cache"):
-		return OutcomeAdapterEvicted
-	case has("lora", "adapter", strings.ToLower(adapter)) && has("does not exist", "unknown", "not supported", "not found", "not loaded"):
-		return OutcomeUnknownAdapter
-	}
-	return otherwise
-}
-
 // bodyOutcome names a 2xx response that is no event stream: servers and proxies
 // report errors so too.
-func bodyOutcome(contentType string, body []byte) (Outcome, string) {
+func bodyOutcome(contentType, adapter string, body []byte) (Outcome, string) {
 	var c chunk
 	if c.decode(body) && c.fault != nil {
-		return OutcomeStreamError, errorText(body)
+		text := errorText(body)
+		return adapterOutcome(adapter, text, OutcomeStreamError), text
 	}
 	return OutcomeBadContentType, fmt.Sprintf("answer is %q, not text/event-stream: %s", contentType, errorText(body))
 }

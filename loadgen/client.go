@@ -33,7 +33,8 @@ type client struct {
 	header    http.Header // shared by all requests, read-only
 	url       *url.URL
 	parts     bodyParts
-	want      int // output tokens asked for
+	adapters  []Adapter // what a request's adapter counts in
+	want      int       // output tokens asked for
 
 	life context.Context // over when the client closes
 	end  context.CancelFunc
@@ -45,7 +46,7 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // newClient prepares to send w to t until ctx ends. A nil dial uses the network.
 func newClient(ctx context.Context, t Target, w Workload, dial dialFunc) (*client, error) {
-	parts, err := newBodyParts(t, w, "")
+	parts, err := newBodyParts(t, w)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func newClient(ctx context.Context, t Target, w Workload, dial dialFunc) (*clien
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
-	c := &client{target: t, epoch: t.Epoch, clk: newKernelClock(), header: t.header(), url: u, parts: parts, want: w.OutputTokens}
+	c := &client{target: t, epoch: t.Epoch, clk: newKernelClock(), header: t.header(), url: u, parts: parts, adapters: w.Adapters.List, want: w.OutputTokens}
 	c.life, c.end = context.WithCancel(ctx)
 	if !t.UserClock {
 		c.keep = keepStamping()

@@ -179,6 +179,7 @@ func (d *dispatcher) ended(l *lane, j job, ok bool, free time.Duration) (job, bo
 	}
 	if d.plan.Arrivals.Closed() {
 		d.again(j, free, now)
+		d.endWithUsers(now)
 	}
 	if wake := d.nextWake(now); wake < d.armed {
 		d.armed = wake
@@ -192,9 +193,12 @@ func (d *dispatcher) ended(l *lane, j job, ok bool, free time.Duration) (job, bo
 	return job{}, false
 }
 
-// again schedules the next turn of j's user.
+// again schedules the next turn of j's user, unless that was the last.
 func (d *dispatcher) again(j job, free, now time.Duration) {
 	a := d.plan.next(j.Arrival, free)
+	if last := d.plan.Arrivals.Turns; last > 0 && a.Turn >= last {
+		return
+	}
 	if a.Due <= now {
 		d.admit(a)
 		return
@@ -202,10 +206,24 @@ func (d *dispatcher) again(j job, free, now time.Duration) {
 	heap.Push(&d.thinking, a)
 }
 
+// endWithUsers ends the measured window now if no user has a request left.
+// Nothing of the load can happen after that, so the end need not lie on the
+// grid of the ends that a window grows to.
+func (d *dispatcher) endWithUsers(now time.Duration) {
+	if d.exhausted() && now < d.end {
+		d.end, d.endKnown = max(now, d.plan.Warmup), true
+	}
+}
+
+// exhausted reports whether the plan has no arrival left and every one that it
+// had is over.
+func (d *dispatcher) exhausted() bool {
+	return d.head == nil && len(d.thinking) == 0 && d.ready.len() == 0 && d.inFlight == 0
+}
+
 // finished reports whether nothing is left to wait for.
 func (d *dispatcher) finished(now time.Duration) bool {
-	exhausted := !d.plan.Arrivals.Closed() && d.head == nil && d.inFlight == 0 && d.ready.len() == 0
-	return d.cause != nil || exhausted ||
+	return d.cause != nil || d.exhausted() ||
 		now >= d.end && d.measured == 0 || now >= d.end+d.plan.Drain
 }
 

@@ -6,6 +6,11 @@
 // values: the same Plan asks for the same requests, at the same nanoseconds and
 // in the same words, on any machine.
 //
+// A Target's Dialect and Flavor say how the server is asked: by OpenAI's API, in
+// what each server makes of it, or by Triton's generate_stream in its three
+// shapes, always with nothing that the server does not know. Records mean the
+// same in all of them.
+//
 // Latency counts from the moment a request was due, so a server that stalls
 // cannot hide its tail, and a client that is late charges itself. Arrivals that
 // could not be sent, answers that were cut, and prompts that the server

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,16 +34,20 @@ type exchange struct {
 }
 
 // send makes one request and fills rec, which names its user, turn and due
-// time already. It returns when the response is over, a timeout passes or ctx
-// ends; the outcome says which.
-func (w *worker) send(ctx context.Context, rec *Record, prompt PromptText) {
+// time already. adapter is a place in the workload's list, -1 for the base
+// model. It returns when the response is over, a timeout passes or ctx ends; the
+// outcome says which.
+func (w *worker) send(ctx context.Context, rec *Record, prompt PromptText, adapter int) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errFinished)
+	if adapter >= 0 {
+		rec.Adapter = w.c.adapters[adapter].Name
+	}
 	rec.PromptHash = prompt.Hash
 	if prompt.Tokens > 0 {
 		rec.PromptTokensAsked = present(prompt.Tokens)
 	}
-	body := w.c.parts.body(prompt.Text)
+	body := w.c.parts.body(prompt.Text, adapter)
 	watch := &watch{clk: w.c.clk.Clock, cancel: cancel, limit: w.c.target}
 	watch.begin()
 	defer watch.stop()
@@ -101,17 +106,20 @@ func (w *worker) receive(rec *Record, x *exchange, watch *watch, resp *http.Resp
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		rec.Outcome, rec.Error = statusOutcome(resp.StatusCode, rec.Adapter, readSome(rec, resp.Body))
 	case !isEventStream(kind):
-		rec.Outcome, rec.Error = bodyOutcome(kind, readSome(rec, resp.Body))
+		rec.Outcome, rec.Error = bodyOutcome(kind, rec.Adapter, readSome(rec, resp.Body))
 	case encoded(resp.Header):
 		rec.Outcome = OutcomeBadContentType
 		rec.Error = "stream is compressed (" + oneLine(resp.Header.Get("Content-Encoding")) + "), which hides when tokens arrive: turn it off in the proxy"
 	default:
 		s := &w.reply
-		s.begin(rec, w.c.epoch, watch)
+		s.begin(rec, w.c.epoch, watch, wire{w.c.target.Dialect, slices.Contains(resp.TransferEncoding, "chunked")})
 		rec.Events = make([]Event, 0, min(w.c.want, 1024))
 		err := s.read(resp.Body, &x.seen)
 		s.count()
 		rec.Outcome, rec.Error = s.outcome(err)
+	}
+	if hint := w.c.target.dialectHint(rec); hint != "" {
+		rec.Error += " (" + hint + ")"
 	}
 }
 

@@ -44,7 +44,7 @@ func cuts(body string) script {
 // answers is a whole response that is no stream.
 func answers(status int, contentType, body string) script {
 	return func(c io.Writer) {
-		fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 			status, http.StatusText(status), contentType, len(body), body)
 	}
 }
@@ -68,11 +68,16 @@ func serve(t *testing.T, play script) string {
 // ask sends one request and returns its record.
 func ask(t *testing.T, target Target, adapter string) *Record {
 	t.Helper()
-	c, err := newClient(t.Context(), target, Workload{OutputTokens: 3}, nil)
+	w, place := Workload{OutputTokens: 3}, -1
+	if adapter != "" {
+		w.Adapters.List, place = []Adapter{{Name: adapter, Path: "/l/" + adapter}}, 0
+	}
+	c, err := newClient(t.Context(), target, w, nil)
 	require.NoError(t, err)
 	defer c.close()
-	rec := &Record{Adapter: adapter}
-	(&worker{c: c}).send(t.Context(), rec, PromptText{Text: "hello", Tokens: 100})
+	rec := &Record{}
+	(&worker{c: c}).send(t.Context(), rec, PromptText{Text: "hello", Tokens: 100}, place)
+	require.Equal(t, adapter, rec.Adapter)
 	requireTold(t, rec)
 	return rec
 }
@@ -159,7 +164,7 @@ func TestStreamsDoNotCareWhereChunksEnd(t *testing.T) {
 	for i := range len(body) {
 		rec = Record{}
 		w := &watch{cancel: func(error) {}}
-		s.begin(&rec, 0, w)
+		s.begin(&rec, 0, w, wire{OpenAICompletions, true})
 		err := s.read(io.MultiReader(strings.NewReader(body[:i]), strings.NewReader(body[i:])), &arrival{})
 		s.count()
 		w.stop()
@@ -272,7 +277,7 @@ func TestRealCaptures(t *testing.T) {
 		cl, err := newClient(t.Context(), target, Workload{OutputTokens: 6}, nil)
 		require.NoError(t, err)
 		rec := &Record{}
-		(&worker{c: cl}).send(t.Context(), rec, PromptText{Text: "x"})
+		(&worker{c: cl}).send(t.Context(), rec, PromptText{Text: "x"}, -1)
 		cl.close()
 		require.Equal(t, OutcomeOK, rec.Outcome, rec.Error)
 		require.Len(t, rec.Events, c.events)
@@ -302,7 +307,7 @@ func TestCancelledRequestIsNoFailureOfTheServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	rec := &Record{}
-	(&worker{c: cl}).send(ctx, rec, PromptText{})
+	(&worker{c: cl}).send(ctx, rec, PromptText{}, -1)
 	require.Equal(t, OutcomeCancelled, rec.Outcome)
 	require.Len(t, rec.Events, 1)
 }

@@ -1,7 +1,9 @@
 package loadgen
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 	"strconv"
 )
 
@@ -22,8 +24,16 @@ func (s *jsonScan) fail() {
 	s.i = len(s.b)
 }
 
-// peek skips white space and returns the next byte, 0 at the end.
+// peek skips white space and returns the next byte, 0 at the end. It is small
+// enough to be inlined where there is no white space, which is nearly always.
 func (s *jsonScan) peek() byte {
+	if s.i < len(s.b) && s.b[s.i] > ' ' {
+		return s.b[s.i]
+	}
+	return s.peekOn()
+}
+
+func (s *jsonScan) peekOn() byte {
 	for s.i < len(s.b) {
 		switch c := s.b[s.i]; c {
 		case ' ', '\t', '\n', '\r':
@@ -50,13 +60,13 @@ func (s *jsonScan) enter(open byte) bool {
 // the comma before it, or else over the closing byte.
 func (s *jsonScan) more(n int, closing byte) bool {
 	switch c := s.peek(); {
+	case n > 0 && c == ',':
+		s.i++
+		return true
 	case c == closing:
 		s.i++
 		return false
 	case n == 0 && c != 0:
-		return true
-	case n > 0 && c == ',':
-		s.i++
 		return true
 	}
 	s.fail()
@@ -65,6 +75,19 @@ func (s *jsonScan) more(n int, closing byte) bool {
 
 // key reads an object's key and its colon. Escapes are resolved.
 func (s *jsonScan) key() []byte {
+	if s.peek() == '"' {
+		end := skipPlain(s.b, s.i+1)
+		if end+1 < len(s.b) && s.b[end] == '"' && s.b[end+1] == ':' { // as nearly all are
+			k := s.b[s.i+1 : end]
+			s.i = end + 2
+			return k
+		}
+	}
+	return s.oddKey()
+}
+
+// oddKey reads any key.
+func (s *jsonScan) oddKey() []byte {
 	k, escaped := s.str()
 	if s.peek() != ':' {
 		s.fail()
@@ -90,6 +113,27 @@ var plainByte = func() (t [256]bool) {
 	return t
 }()
 
+// skipPlain is the first place from i on whose byte is not plain. It looks at
+// eight at once: most of what there is to read is the inside of strings.
+func skipPlain(b []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quotes, slashes := x^ones*'"', x^ones*'\\'
+		// A subtraction borrows from the next byte only, so the lowest mark is right.
+		marks := (quotes - ones) &^ quotes
+		marks |= (slashes - ones) &^ slashes
+		marks |= (x - ones*' ') &^ x
+		if marks &= high; marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+	}
+	for i < len(b) && plainByte[b[i]] {
+		i++
+	}
+	return i
+}
+
 // str reads a string and returns it with its quotes, and whether it holds
 // escapes. After a fault it returns an empty string.
 func (s *jsonScan) str() (quoted []byte, escaped bool) {
@@ -98,10 +142,11 @@ func (s *jsonScan) str() (quoted []byte, escaped bool) {
 		return []byte(`""`), false
 	}
 	start := s.i
-	for i := s.i + 1; i < len(s.b); {
+	for i := s.i + 1; ; {
+		if i = skipPlain(s.b, i); i >= len(s.b) {
+			break
+		}
 		switch c := s.b[i]; {
-		case plainByte[c]:
-			i++
 		case c == '"':
 			s.i = i + 1
 			return s.b[start:s.i], escaped
@@ -151,6 +196,9 @@ func (s *jsonScan) skip(depth int) []byte {
 		return nil
 	}
 	c := s.peek()
+	if c-'0' < 10 {
+		return s.number()
+	}
 	start := s.i
 	switch c {
 	case '"':
@@ -164,6 +212,10 @@ func (s *jsonScan) skip(depth int) []byte {
 	case '[':
 		s.i++
 		for n := 0; s.more(n, ']'); n++ {
+			if c := s.peek(); c == '-' || c-'0' < 10 { // most long arrays hold numbers
+				s.number()
+				continue
+			}
 			s.skip(depth + 1)
 		}
 	case 't':
@@ -189,60 +241,50 @@ func (s *jsonScan) word(w string) {
 	s.i += len(w)
 }
 
-// number steps over a number and returns its text.
+// number steps over a number and returns its text. Logits come by the
+// thousand, so it keeps its place in a register.
 func (s *jsonScan) number() []byte {
-	start := s.i
-	if s.at() == '-' {
-		s.i++
+	b, i := s.b, s.i
+	if i < len(b) && b[i] == '-' {
+		i++
 	}
-	if s.at() == '0' {
-		s.i++
-	} else {
-		s.digits()
-	}
-	if s.at() == '.' {
-		s.i++
-		s.digits()
-	}
-	if s.at()|0x20 == 'e' {
-		s.i++
-		if c := s.at(); c == '+' || c == '-' {
-			s.i++
-		}
-		s.digits()
-	}
-	if s.bad {
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i = digits(b, i); i < 0 {
+		s.fail()
 		return nil
 	}
-	return s.b[start:s.i]
+	if i < len(b) && b[i] == '.' {
+		if i = digits(b, i+1); i < 0 {
+			s.fail()
+			return nil
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if i = digits(b, i); i < 0 {
+			s.fail()
+			return nil
+		}
+	}
+	text := b[s.i:i]
+	s.i = i
+	return text
 }
 
-func (s *jsonScan) at() byte {
-	if s.i < len(s.b) {
-		return s.b[s.i]
+// digits is the end of the digits at i, -1 where there is none.
+func digits(b []byte, i int) int {
+	from := i
+	for i < len(b) && b[i]-'0' < 10 {
+		i++
 	}
-	return 0
-}
-
-// digits steps over one digit or more.
-func (s *jsonScan) digits() {
-	from := s.i
-	for c := s.at(); c >= '0' && c <= '9'; c = s.at() {
-		s.i++
+	if i == from {
+		return -1
 	}
-	if s.i == from {
-		s.fail()
-	}
-}
-
-// filled skips a value and reports whether it is a string of at least one byte.
-func (s *jsonScan) filled() bool {
-	if s.peek() != '"' {
-		s.skip(0)
-		return false
-	}
-	q, _ := s.str()
-	return len(q) > 2
+	return i
 }
 
 // members counts the elements of an array; any other value has none.
@@ -279,7 +321,7 @@ func (s *jsonScan) count() (int, bool) {
 	text := s.number()
 	n := 0
 	for _, c := range text {
-		if c < '0' || c > '9' || n > 1<<50 {
+		if c < '0' || c > '9' || n > 1<<49 {
 			return wholeFloat(text)
 		}
 		n = n*10 + int(c-'0')

@@ -5,7 +5,9 @@ package loadgen
 type Outcome string
 
 // The outcomes. OK needs a 2xx event stream, at least one token, no error
-// event, a finish reason and the end mark.
+// event, a finish reason and the end mark. Triton has no end mark: there the clean
+// end of a chunked body stands for both, and where the body is not chunked, a
+// finish reason.
 const (
 	OutcomeOK Outcome = "ok"
 
@@ -32,7 +34,7 @@ const (
 	OutcomeBadEvent        Outcome = "bad_event"        // an event that is no JSON of the dialect
 	OutcomeTruncated       Outcome = "truncated"        // the body was cut
 	OutcomeNoTokens        Outcome = "no_tokens"        // a proper end without any token
-	OutcomeNoFinish        Outcome = "no_finish"        // tokens, but no finish reason
+	OutcomeNoFinish        Outcome = "no_finish"        // tokens, but no finish reason (Triton: and no chunked body)
 	OutcomeNoDone          Outcome = "no_done"          // a finish reason, but no end mark
 	OutcomePromptTruncated Outcome = "prompt_truncated" // fine, but the server read only part of the prompt
 	OutcomeIdle            Outcome = "timeout_idle"     // no token within Target.IdleTimeout

@@ -35,7 +35,8 @@ type Plan struct {
 
 	// Warmup is load that is sent and recorded but not judged.
 	Warmup time.Duration `json:"warmup_ns"`
-	// Measure is the least length of the measured window; it must be positive.
+	// Measure is the least length of the measured window; it must be positive. A
+	// closed loop whose users all end (Arrivals.Turns) ends the window earlier.
 	Measure time.Duration `json:"measure_ns"`
 	// MinRequests extends the window until as many measured requests have
 	// succeeded; 0 asks for none.
@@ -50,7 +51,7 @@ type Plan struct {
 	// MaxInFlight bounds the requests on the wire; further arrivals wait in the
 	// plan's queue and the wait is charged to them. 0 sets no bound.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
-	// Seed fixes every random choice of arrivals, think times and prompts.
+	// Seed fixes every random choice of arrivals, think times, prompts and adapters.
 	Seed uint64 `json:"seed"`
 	// SLO says which successes count as goodput; the zero SLO accepts all.
 	SLO SLO `json:"slo,omitzero"`
@@ -105,7 +106,9 @@ func (p Plan) WindowStep() time.Duration {
 // WindowEnd is the earliest end of the measured window, counted from the start
 // of the load, that is not before now: Warmup+Measure, then in steps of
 // WindowStep, and never past Warmup+Cap. Call it with the moment at which
-// MinRequests was reached; arrivals due at or after the end are PhaseDrain.
+// MinRequests was reached; arrivals due at or after the end are PhaseDrain. It
+// is for users that go on: where all end before it (Arrivals.Turns) so does the
+// window, and a run's Summary.Window tells when.
 func (p Plan) WindowEnd(now time.Duration) time.Duration {
 	first := p.Warmup + p.Measure
 	if now <= first {

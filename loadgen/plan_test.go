@@ -37,6 +37,8 @@ func TestValidateNamesFieldAndRemedy(t *testing.T) {
 			p.Arrivals = Poisson(1)
 			p.Arrivals.Think = Think{Kind: ThinkConstant, Mean: time.Second}
 		}, []string{"Arrivals.Think", "use Users"}},
+		{"turns in an open loop", func(p *Plan) { p.Arrivals = Poisson(1); p.Arrivals.Turns = 1 }, []string{"Arrivals.Turns", "use Users"}},
+		{"negative turns", func(p *Plan) { p.Arrivals.Turns = -1 }, []string{"Arrivals.Turns"}},
 		{"unknown thought", func(p *Plan) { p.Arrivals.Think.Kind = "deep" }, []string{"Arrivals.Think.Kind", `"deep"`}},
 		{"starts after the window", func(p *Plan) { p.Arrivals.StartSpread = time.Hour }, []string{"Arrivals.StartSpread"}},
 		{"no prompt", func(p *Plan) { p.Workload.PromptTokens = 0 }, []string{"Workload.PromptTokens"}},

@@ -11,7 +11,8 @@ import (
 const probeTimeout = 5 * time.Minute
 
 // Probe returns a function for Calibrate that asks t for one token after a text
-// and gives the server's count of the prompt's tokens. Connections are kept
+// and gives the server's count of the prompt's tokens (from Triton's models,
+// num_input_tokens). Connections are kept
 // between calls and dropped by done.
 func Probe(t Target) (probe func(ctx context.Context, text string) (promptTokens int, err error), done func(), err error) {
 	if err := t.Validate(); err != nil {
@@ -26,7 +27,7 @@ func Probe(t Target) (probe func(ctx context.Context, text string) (promptTokens
 	}
 	probe = func(ctx context.Context, text string) (int, error) {
 		rec := &Record{}
-		(&worker{c: c}).send(ctx, rec, PromptText{Text: text})
+		(&worker{c: c}).send(ctx, rec, PromptText{Text: text}, -1)
 		return probed(ctx, rec)
 	}
 	return probe, c.close, nil
@@ -46,8 +47,11 @@ func probed(ctx context.Context, rec *Record) (int, error) {
 	case OutcomeRefused, OutcomeUnreachable:
 		return 0, fmt.Errorf("%w: %s", ErrUnreachable, rec.Error)
 	}
-	if rec.Outcome == OutcomeHTTP4xx && saysTooLong(rec.Error) {
-		return 0, fmt.Errorf("%w: %s", ErrPromptTooLong, rec.Error)
+	switch rec.Outcome { // Triton reports its model's refusal as whatever it is to Triton
+	case OutcomeHTTP4xx, OutcomeHTTP5xx, OutcomeStreamError:
+		if saysTooLong(rec.Error) {
+			return 0, fmt.Errorf("%w: %s", ErrPromptTooLong, rec.Error)
+		}
 	}
 	return 0, fmt.Errorf("loadgen: probe: %s: %s", rec.Outcome, rec.Error)
 }
@@ -58,7 +62,7 @@ func saysTooLong(msg string) bool {
 	low := strings.ToLower(msg)
 	for _, words := range []string{
 		"context length", "context_length", "context size", "too long", "max_num_tokens",
-		"max_seq_len", "max_model_len", "maximum model length", "longer than", "exceeds the",
+		"max_seq_len", "max_model_len", "maximum model length", "longer than", "exceeds the", "exceeds maximum",
 	} {
 		if strings.Contains(low, words) {
 			return true

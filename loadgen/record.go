@@ -38,6 +38,12 @@ type Record struct {
 	// Adapter is the LoRA adapter asked for; empty is the base model.
 	Adapter string `json:"adapter,omitempty"`
 
+	// AdapterLoad is how long the request waited for its adapter to be loaded, by
+	// the server's own account: 0 for one that was resident, absent where the
+	// server does not tell (only the emulator does, as spark_adapter_load_ns on
+	// the first token's event).
+	AdapterLoad *time.Duration `json:"adapter_load_ns,omitempty"`
+
 	// Due is when the plan wanted the request: the moment from which a user's
 	// latency counts. It is never absent.
 	Due Instant `json:"due_ns"`
@@ -94,6 +100,11 @@ type Record struct {
 	ReusedConn bool `json:"reused_conn,omitempty"`
 	// PromptHash is the FNV-1a 64-bit hash of the prompt, 16 hex digits.
 	PromptHash Hash `json:"prompt_hash,omitempty"`
+	// AnswerHash is the FNV-1a 64-bit hash of the answer's text as its JSON
+	// spells it, over all events: equal answers have equal hashes.
+	AnswerHash Hash `json:"answer_hash,omitempty"`
+	// Cumulative says that each event carried the whole text so far.
+	Cumulative bool `json:"cumulative,omitempty"`
 	// BytesIn counts the bytes of the response's body.
 	BytesIn int64 `json:"in_bytes,omitempty"`
 }

@@ -87,6 +87,9 @@ func appendRecord(b []byte, r *Record) []byte {
 	l.number("turn", int64(r.Turn))
 	l.text("phase", string(r.Phase))
 	l.optText("adapter", r.Adapter)
+	if r.AdapterLoad != nil { // 0 is told: the adapter was there
+		l.number("adapter_load_ns", int64(*r.AdapterLoad))
+	}
 	l.instants(r)
 	l.events(r.Events)
 	l.optNumber("reads", int64(r.Reads))
@@ -102,6 +105,8 @@ func appendRecord(b []byte, r *Record) []byte {
 	l.optText("error", r.Error)
 	l.flag("reused_conn", r.ReusedConn)
 	l.hash("prompt_hash", r.PromptHash)
+	l.hash("answer_hash", r.AnswerHash)
+	l.flag("cumulative", r.Cumulative)
 	l.optNumber("in_bytes", r.BytesIn)
 	return append(l.b, '}')
 }

@@ -13,26 +13,39 @@ type reply struct {
 	rec   *Record
 	epoch time.Duration
 	watch *watch
+	how   wire
 
 	parser sseParser
 	chunk  chunk
+	answer answer
 
 	usage      usage // the last with completion tokens
 	continuous int   // completion tokens by usage on events with choices
-	exact      int   // token ids seen
-	unsized    bool  // some token event had no token ids
+	exact      int   // tokens by the events' own counts
+	unsized    bool  // some token event had no count of its own
 
+	chunks int    // events that could be read
 	done   bool   // the end mark came
+	cut    bool   // the stream ended inside an event
 	fault  string // an error that the server reported
 	broken string // the first event that could not be read
 	stray  string // the last text that is no event
 }
 
-// begin prepares for another response, keeping the parser's buffer.
-func (s *reply) begin(rec *Record, epoch time.Duration, w *watch) {
-	p := s.parser
+// wire is how one response speaks.
+type wire struct {
+	dialect Dialect
+	// framed says that the body's own end proves it whole (HTTP's chunked
+	// coding). Triton sends no other proof.
+	framed bool
+}
+
+// begin prepares for another response, keeping the buffers.
+func (s *reply) begin(rec *Record, epoch time.Duration, w *watch, how wire) {
+	p, a := s.parser, s.answer
 	p.reset()
-	*s = reply{rec: rec, epoch: epoch, watch: w, parser: p, usage: absentUsage}
+	a.begin(how.dialect == TritonLLMAPI)
+	*s = reply{rec: rec, epoch: epoch, watch: w, how: how, parser: p, answer: a, usage: absentUsage}
 }
 
 // read takes in the body to its end, or to the first fault, and returns why it
@@ -54,9 +67,7 @@ func (s *reply) read(body io.Reader, seen *arrival) error {
 			s.take(e, at, true)
 		}
 		if err != nil {
-			if e, ok := s.parser.last(); ok {
-				s.take(e, at, false)
-			}
+			s.rest(at)
 		}
 		if reads := seen.reads.Load(); len(s.rec.Events) > events && reads != counted {
 			counted = reads
@@ -71,6 +82,16 @@ func (s *reply) read(body io.Reader, seen *arrival) error {
 			return nil
 		}
 	}
+}
+
+// rest handles what the stream left after its last whole event.
+func (s *reply) rest(at time.Duration) {
+	began := s.parser.unfinished()
+	known := s.chunks
+	if e, ok := s.parser.last(); ok {
+		s.take(e, at, false)
+	}
+	s.cut = began && s.chunks == known
 }
 
 // take handles one event that arrived at the CLOCK_MONOTONIC instant at. An
@@ -91,13 +112,21 @@ func (s *reply) take(e sseEvent, at time.Duration, whole bool) {
 		s.done = true
 		s.watch.ended(at)
 	case s.done: // nothing counts after the end mark
-	case s.chunk.decode(data):
+	case s.decode(data):
+		s.chunks++
 		s.takeChunk(at)
 	case bytes.HasPrefix(data, []byte(`{"error"`)): // built without escaping
 		s.fault = errorText(data)
 	case whole:
 		s.broken = "not JSON: " + oneLine(string(data))
 	}
+}
+
+func (s *reply) decode(data []byte) bool {
+	if s.how.dialect.Triton() {
+		return s.chunk.decodeTriton(data)
+	}
+	return s.chunk.decode(data)
 }
 
 func (s *reply) takeChunk(at time.Duration) {
@@ -109,6 +138,15 @@ func (s *reply) takeChunk(at time.Duration) {
 	if len(c.finish) > 2 {
 		s.rec.Finish = unquote(c.finish)
 	}
+	if c.load >= 0 && s.rec.AdapterLoad == nil {
+		load := time.Duration(c.load)
+		s.rec.AdapterLoad = &load
+	}
+	fresh := c.text != nil && s.answer.add(c.text)
+	if s.how.dialect.Triton() {
+		s.takeTriton(at, fresh)
+		return
+	}
 	grown := 0
 	if c.usage.completion > 0 {
 		if c.choices > 0 {
@@ -116,9 +154,34 @@ func (s *reply) takeChunk(at time.Duration) {
 		}
 		s.usage = c.usage
 	}
-	if c.carriesText() || grown > 0 {
-		s.token(at, grown)
+	// What is not text has no spelling to compare.
+	if fresh || c.carriesText() && c.text == nil || c.tokenIDs > 0 || grown > 0 {
+		tokens := c.tokenIDs
+		s.exact += tokens
+		if tokens == 0 {
+			s.unsized = true
+			tokens = grown
+		}
+		s.token(at, tokens)
 	}
+}
+
+// takeTriton handles an event whose text is fresh or not. Each event counts its
+// own tokens, where the server counts at all.
+func (s *reply) takeTriton(at time.Duration, fresh bool) {
+	c := &s.chunk
+	if c.usage.prompt > 0 {
+		s.usage.prompt = c.usage.prompt
+	}
+	if !fresh && c.tokens <= 0 {
+		return
+	}
+	if c.tokens < 0 {
+		s.unsized = true
+	}
+	n := max(c.tokens, 0)
+	s.exact = min(s.exact+n, maxTotal)
+	s.token(at, n)
 }
 
 // growth is how many tokens continuous usage says the event brought. A usage
@@ -136,21 +199,14 @@ func (s *reply) growth(c *chunk) int {
 	return grown
 }
 
-// token books one token-bearing event.
-func (s *reply) token(at time.Duration, grown int) {
-	c := &s.chunk
-	tokens := c.tokenIDs
-	s.exact += tokens
-	if tokens == 0 {
-		s.unsized = true
-		tokens = grown
-	}
+// token books one token-bearing event, of tokens tokens if that is known.
+func (s *reply) token(at time.Duration, tokens int) {
 	r := s.rec
 	when := At(at - s.epoch)
 	if r.FirstToken.IsZero() {
 		r.FirstToken = when
 	}
-	if c.visible && r.FirstVisible.IsZero() {
+	if s.chunk.visible && r.FirstVisible.IsZero() {
 		r.FirstVisible = when
 	}
 	r.LastToken = when
@@ -163,6 +219,7 @@ func (s *reply) count() {
 	r := s.rec
 	r.PromptTokens = present(s.usage.prompt)
 	r.CachedTokens = present(s.usage.cached)
+	r.AnswerHash, r.Cumulative = s.answer.hash(), s.answer.grew >= 2 && s.answer.cumulative()
 	switch {
 	case s.usage.completion > 0:
 		r.OutputTokens = present(s.usage.completion)
@@ -199,12 +256,26 @@ func (s *reply) outcome(err error) (Outcome, string) {
 		return OutcomeTruncated, "stream cut: " + err.Error()
 	case len(r.Events) == 0:
 		return OutcomeNoTokens, s.hint("stream ended without a token")
-	case r.Finish == "":
-		return OutcomeNoFinish, s.hint("stream ended without a finish reason")
 	case abandoned(r.Finish):
 		return OutcomeStreamError, "finish reason " + r.Finish
+	case s.how.dialect.Triton():
+		return s.tritonOutcome()
+	case r.Finish == "":
+		return OutcomeNoFinish, s.hint("stream ended without a finish reason")
 	case !s.done:
 		return OutcomeNoDone, s.hint("stream ended without [DONE]")
+	}
+	return OutcomeOK, ""
+}
+
+// tritonOutcome judges a stream with tokens that ended cleanly. It has no end
+// mark: HTTP's own proves it whole, or else a finish reason.
+func (s *reply) tritonOutcome() (Outcome, string) {
+	switch {
+	case s.cut:
+		return OutcomeTruncated, s.hint("stream ended inside an event")
+	case !s.how.framed && s.rec.Finish == "":
+		return OutcomeNoFinish, s.hint("stream ended without a finish reason, and its body is not chunked, so that a cut would look the same (is a proxy between?)")
 	}
 	return OutcomeOK, ""
 }

@@ -12,12 +12,14 @@ import (
 )
 
 // readReply reads a body whose bytes all arrived at one instant.
-func readReply(body io.Reader) (*Record, Outcome) {
+func readReply(body io.Reader) (*Record, Outcome) { return readReplyAs(body, OpenAICompletions) }
+
+func readReplyAs(body io.Reader, d Dialect) (*Record, Outcome) {
 	rec := &Record{}
 	var s reply
 	w := &watch{cancel: func(error) {}}
 	defer w.stop()
-	s.begin(rec, 0, w)
+	s.begin(rec, 0, w, wire{d, true})
 	var seen arrival
 	seen.note(time.Second, false)
 	err := s.read(body, &seen)
@@ -32,7 +34,7 @@ func TestReadsThatMergeEventsAreCounted(t *testing.T) {
 	var s reply
 	w := &watch{cancel: func(error) {}}
 	defer w.stop()
-	s.begin(rec, 0, w)
+	s.begin(rec, 0, w, wire{OpenAICompletions, true})
 	pieces := []string{text("a") + text("b"), text("c"), ": ping\n\n", text("d") + text("e") + finish + done}
 	body := readerFunc(func(p []byte) (int, error) {
 		if len(pieces) == 0 {
@@ -65,7 +67,7 @@ func TestReplyDoesNotAllocatePerEvent(t *testing.T) {
 		return testing.AllocsPerRun(10, func() {
 			in.Reset(body)
 			*rec = Record{Events: events[:0]}
-			s.begin(rec, 0, w)
+			s.begin(rec, 0, w, wire{OpenAICompletions, true})
 			if err := s.read(in, &seen); err != nil || len(rec.Events) != n {
 				t.Fatal(err, len(rec.Events))
 			}
@@ -88,6 +90,7 @@ func FuzzReply(f *testing.F) {
 		whole, outcome := readReply(bytes.NewReader(body))
 		require.NotEmpty(t, outcome)
 		require.Equal(t, outcome == OutcomeOK, whole.Error == "")
+		requireAnswer(t, whole)
 		if outcome == OutcomeOK {
 			require.Contains(t, string(body), "[DONE]")
 			require.NotEmpty(t, whole.Events)
@@ -102,5 +105,57 @@ func FuzzReply(f *testing.F) {
 		if !bytes.Contains(body, []byte("[DONE]")) {
 			require.NotEqual(t, OutcomeOK, cut.Outcome)
 		}
+	})
+}
+
+// requireAnswer: an answer is hashed if it has a text, and only then.
+func requireAnswer(t *testing.T, r *Record) {
+	t.Helper()
+	if !r.FirstVisible.IsZero() {
+		require.NotZero(t, r.AnswerHash)
+	}
+	if r.Cumulative {
+		require.GreaterOrEqual(t, len(r.Events), 3)
+	}
+	if r.AdapterLoad != nil {
+		require.GreaterOrEqual(t, *r.AdapterLoad, time.Duration(0))
+	}
+}
+
+func FuzzTritonReply(f *testing.F) {
+	for _, c := range fixtures(f, "triton") {
+		if len(c.body) < 10_000 {
+			f.Add([]byte(c.body), c.target.Dialect == TritonLLMAPI)
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte, cumulative bool) {
+		d := TritonTRTLLM
+		if cumulative {
+			d = TritonLLMAPI
+		}
+		whole, outcome := readReplyAs(bytes.NewReader(body), d)
+		require.NotEmpty(t, outcome)
+		require.Equal(t, outcome == OutcomeOK, whole.Error == "")
+		requireAnswer(t, whole)
+		if outcome == OutcomeOK {
+			require.NotEmpty(t, whole.Events)
+			require.Positive(t, *whole.OutputTokens)
+			sum := 0
+			for _, e := range whole.Events {
+				sum += e.Tokens
+			}
+			if !whole.TokensEstimated {
+				require.Equal(t, min(sum, maxTotal), *whole.OutputTokens)
+			}
+		}
+		require.LessOrEqual(t, len(whole.Error), 2*maxErrorText)
+		split, _ := readReplyAs(iotest.OneByteReader(bytes.NewReader(body)), d)
+		split.Reads, split.BytesIn = whole.Reads, whole.BytesIn // reading stops at the first fault
+		require.Equal(t, whole, split, "where reads end does not matter")
+		if bytes.Contains(body, []byte("[DONE]")) {
+			return
+		}
+		cut, _ := readReplyAs(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(io.ErrUnexpectedEOF)), d)
+		require.NotEqual(t, OutcomeOK, cut.Outcome, "nothing but the body's end proves it whole")
 	})
 }

@@ -21,6 +21,7 @@ const (
 	drawSuffix
 	drawNonce
 	drawProbe
+	drawAdapter
 )
 
 // draws is a sequence of random numbers fixed by (seed, what for, item).

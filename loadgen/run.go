@@ -20,10 +20,11 @@ const recordsAhead = 4096
 
 // Run sends p's load to t and gives every request's record to sink, as requests
 // end, from one goroutine at a time. It returns when the measured requests are
-// over, or Plan.Drain after the window's end; requests still in flight then are
-// recorded as cancelled and arrivals never sent as dropped. No goroutine or
-// connection outlives it, and its memory does not grow with the run's length
-// unless sink keeps the records, which it may.
+// over, when every user has ended (Arrivals.Turns), or Plan.Drain after the
+// window's end; requests still in flight then are recorded as cancelled and
+// arrivals never sent as dropped. No goroutine or connection outlives it, and its
+// memory does not grow with the run's length unless sink keeps the records, which
+// it may.
 //
 // In a closed loop a user's next request is due when its answer's last byte
 // arrived, plus think time, and for a failed request not before 100 ms after its
@@ -46,7 +47,7 @@ func Run(ctx context.Context, t Target, p Plan, sink func(*Record) error) (Summa
 		a.stop()
 		return Summary{}, err
 	}
-	return (&runner{client: c, plan: p, sink: sink}).run(ctx, a)
+	return (&runner{client: c, plan: p, sink: sink, deal: p.Workload.dealer(p.Seed)}).run(ctx, a)
 }
 
 // runner is one Run.
@@ -54,6 +55,7 @@ type runner struct {
 	client *client
 	plan   Plan
 	sink   func(*Record) error
+	deal   dealer
 
 	d       *dispatcher
 	begin   time.Duration // CLOCK_MONOTONIC
@@ -134,7 +136,7 @@ func (r *runner) serve(ctx context.Context, l *lane) {
 		for more := true; more; {
 			rec := r.record(j)
 			prompt := r.plan.Workload.Prompt(r.plan.Seed, j.User, j.Turn, r.client.target.Calibration)
-			w.send(ctx, rec, prompt)
+			w.send(ctx, rec, prompt, r.deal.adapter(j.User, j.Turn))
 			var next job
 			next, more = r.d.ended(l, j, rec.Outcome.OK(), r.freed(rec))
 			r.records <- rec
@@ -160,6 +162,9 @@ func (r *runner) freed(rec *Record) time.Duration {
 // dropped is the record of an arrival that was never sent.
 func (r *runner) dropped(j job) *Record {
 	rec := r.record(j)
+	if i := r.deal.adapter(j.User, j.Turn); i >= 0 {
+		rec.Adapter = r.plan.Workload.Adapters.List[i].Name
+	}
 	rec.Outcome = OutcomeDropped
 	rec.Error = "the run ended before MaxInFlight let it go"
 	rec.Close = At(r.client.now())

@@ -131,6 +131,12 @@ func (p *sseParser) next() (sseEvent, bool) {
 	}
 }
 
+// unfinished reports whether a stream that ended here would end inside an event.
+// Comments are none.
+func (p *sseParser) unfinished() bool {
+	return p.pos < p.end && p.buf[p.pos] != ':' || p.data.set() || p.stray.set()
+}
+
 // last returns what a stream that ended left over: an event whose blank line,
 // or whose last line's end, never came.
 func (p *sseParser) last() (sseEvent, bool) {

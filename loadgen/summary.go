@@ -43,6 +43,10 @@ type Summary struct {
 	TTFTAll *Latency `json:"ttft_ms_all,omitempty"`
 	E2EAll  *Latency `json:"latency_ms_all,omitempty"`
 
+	// Adapters are the measured requests by adapter, in the order of their names;
+	// see MaxAdapterRows.
+	Adapters []AdapterSummary `json:"adapters,omitempty"`
+
 	Tokens  Tokens   `json:"tokens"`
 	Rates   *Rates   `json:"rates,omitempty"`
 	Goodput *Goodput `json:"goodput,omitempty"`
@@ -162,7 +166,17 @@ func (m *Millis) UnmarshalJSON(b []byte) error {
 
 // Summarize describes the counted durations plus so many infinite ones; nil
 // when there are none.
-func (h *Hist) Summarize(infinite int64) *Latency {
+func (h *Hist) Summarize(infinite int64) *Latency { return describe(h, infinite) }
+
+// counted is a set of durations in buckets.
+type counted interface {
+	N() int64
+	Overflow() int64
+	Mean() (time.Duration, bool)
+	rank(k int64) (time.Duration, bool)
+}
+
+func describe(h counted, infinite int64) *Latency {
 	n := h.N() + infinite
 	if n == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,16 @@ type Dialect string
 const (
 	OpenAICompletions Dialect = "openai-completions" // POST /v1/completions
 	OpenAIChat        Dialect = "openai-chat"        // POST /v1/chat/completions
+
+	// Triton's generate_stream in its three shapes; Target.Model names the Triton
+	// model. None has an end mark.
+	TritonTRTLLM Dialect = "triton-trtllm" // TensorRT-LLM ensemble: lora_task_id, new text per event
+	TritonLLMAPI Dialect = "triton-llmapi" // llmapi model: lora_id, lora_name and lora_path, whole text per event
+	TritonVLLM   Dialect = "triton-vllm"   // vLLM backend: parameters.lora_name, new text per event
 )
+
+// Triton says that the dialect is one of Triton's own.
+func (d Dialect) Triton() bool { return d == TritonTRTLLM || d == TritonLLMAPI || d == TritonVLLM }
 
 // Flavor says what a server does with the fields of a request that are not in
 // the published API.
@@ -33,20 +43,43 @@ const (
 	// FlavorGeneric sends only published fields; outputs may be shorter than
 	// asked.
 	FlavorGeneric Flavor = "generic"
+	// FlavorSGLang is FlavorVLLM with adapters as model "base:adapter".
+	FlavorSGLang Flavor = "sglang"
+	// FlavorLlamaCPP sends ignore_eos, and adapters as a list of id and scale. Its
+	// ids count from 0, so that an Adapter.ID of n is sent as n-1.
+	FlavorLlamaCPP Flavor = "llamacpp"
+	// FlavorOllama sends published fields only; an adapter is a model.
+	FlavorOllama Flavor = "ollama"
+	// FlavorTritonOpenAI is Triton's own OpenAI front end: published fields only,
+	// adapters as model + Target.LoRASeparator + adapter.
+	FlavorTritonOpenAI Flavor = "triton-openai"
 )
+
+// flavors are all of them, the usual first.
+var flavors = []Flavor{FlavorVLLM, FlavorTRTLLM, FlavorGeneric, FlavorSGLang, FlavorLlamaCPP, FlavorOllama, FlavorTritonOpenAI}
 
 // Target is a server and how to talk to it. It is a value that can be stored
 // beside what was measured: the API key is kept out of its JSON.
 type Target struct {
-	// BaseURL is scheme, host and port, with or without a final /v1.
+	// BaseURL is scheme, host and port, with or without a final /v1 or /v2.
 	BaseURL string `json:"base_url"`
-	// Model is the model's name as the server lists it.
+	// Model is the name of the model as the server lists it, or of the Triton model.
 	Model   string  `json:"model"`
 	Dialect Dialect `json:"dialect"`
 	Flavor  Flavor  `json:"flavor,omitempty"`
 	// ContinuousUsage asks for token counts on every event
 	// (stream_options.continuous_usage_stats), where the flavour has them.
 	ContinuousUsage bool `json:"continuous_usage,omitempty"`
+
+	// LoRASeparator joins model and adapter for FlavorTritonOpenAI, as the server's
+	// --lora-separator does; empty means "_lora_".
+	LoRASeparator string `json:"lora_separator,omitempty"`
+	// Fields renames fields of a Triton request, which changed over the years:
+	// {"seed": "random_seed", "min_tokens": "min_length"}. An empty new name
+	// leaves the field out. An llmapi model is asked for token counts only where
+	// "return_num_input_tokens" and "return_num_output_tokens" are named here, for
+	// the published one knows neither.
+	Fields map[string]string `json:"fields,omitempty"`
 
 	// Calibration makes prompts of exact length for this server and model; see
 	// Calibrate. The zero Calibration takes a word for a token.
@@ -87,16 +120,13 @@ func (t Target) Validate() error {
 	if t.Model == "" {
 		fault("Model is empty (take a name from GET /v1/models)")
 	}
-	switch t.Dialect {
-	case OpenAICompletions, OpenAIChat:
-	default:
-		fault("Dialect %q is unknown (use %q or %q)", t.Dialect, OpenAICompletions, OpenAIChat)
+	if !slices.Contains(dialects, t.Dialect) {
+		fault("Dialect %q is unknown (use one of %q)", t.Dialect, dialects)
 	}
-	switch t.Flavor {
-	case "", FlavorVLLM, FlavorTRTLLM, FlavorGeneric:
-	default:
-		fault("Flavor %q is unknown (use %q, %q or %q)", t.Flavor, FlavorVLLM, FlavorTRTLLM, FlavorGeneric)
+	if t.Flavor != "" && !slices.Contains(flavors, t.Flavor) {
+		fault("Flavor %q is unknown (use one of %q)", t.Flavor, flavors)
 	}
+	t.checkFields(fault)
 	if strings.ContainsAny(t.APIKey, "\r\n\x00") {
 		fault("APIKey holds a line break (trim it)")
 	}
@@ -126,8 +156,11 @@ func checkBaseURL(s string) error {
 	return nil
 }
 
-// endpoint is the URL of an API path such as "/completions".
+// endpoint is the URL of an API path such as "/v1/completions".
 func (t Target) endpoint(path string) string {
-	base := strings.TrimSuffix(strings.TrimRight(t.BaseURL, "/"), "/v1")
-	return base + "/v1" + path
+	base := strings.TrimRight(t.BaseURL, "/")
+	for _, version := range []string{"/v1", "/v2"} {
+		base = strings.TrimSuffix(base, version)
+	}
+	return base + path
 }

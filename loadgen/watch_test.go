@@ -106,7 +106,7 @@ func TestTimeouts(t *testing.T) {
 				cl, err := newClient(ctx, target, Workload{OutputTokens: 3}, pipeServer(c.play))
 				require.NoError(t, err)
 				rec := &Record{}
-				(&worker{c: cl}).send(ctx, rec, PromptText{})
+				(&worker{c: cl}).send(ctx, rec, PromptText{}, -1)
 				require.Equal(t, c.want, rec.Outcome, rec.Error)
 				took, _ := rec.Close.Sub(rec.Dispatched)
 				require.Equal(t, c.after, took)
@@ -135,7 +135,7 @@ func TestFakeTimeIsExact(t *testing.T) {
 		require.NoError(t, err)
 		defer cl.close()
 		rec := &Record{}
-		(&worker{c: cl}).send(t.Context(), rec, PromptText{})
+		(&worker{c: cl}).send(t.Context(), rec, PromptText{}, -1)
 		require.Equal(t, OutcomeOK, rec.Outcome, rec.Error)
 		for want, at := range map[time.Duration]Instant{
 			0: rec.Written, 100 * time.Millisecond: rec.Header,

@@ -78,6 +78,9 @@ type Workload struct {
 	// (user+turn); the nonce is added to them. PromptTokens must then be 0.
 	Prompts []string `json:"prompts,omitempty"`
 
+	// Adapters says which LoRA adapter each request asks for.
+	Adapters Adapters `json:"adapters,omitzero"`
+
 	// Temperature is always sent; 0 is greedy decoding.
 	Temperature float64 `json:"temperature"`
 	// TopP is sent when positive.
@@ -106,6 +109,7 @@ func (w Workload) validate(f *faults) {
 	f.number("Workload.TopP", w.TopP, 0, 1)
 	oneOf(f, "Workload.Nonce.Position", w.Nonce.Position, "", NonceStart, NonceEnd, NonceOff)
 	oneOf(f, "Workload.Nonce.Scope", w.Nonce.Scope, "", ScopeRequest, ScopeUser)
+	w.Adapters.validate(f)
 	if len(w.Prompts) > 0 {
 		w.validateOwn(f)
 		return
