@@ -15,7 +15,7 @@ func latencies(t *testing.T, visit func(name string, last bool, l Latency)) {
 	files, err := os.ReadDir("testdata/fio")
 	require.NoError(t, err)
 	for _, f := range files {
-		all, _ := parseAll(fixture(t, f.Name()))
+		all, _ := parseAll(readFixture(t, f.Name()))
 		for i, r := range all {
 			for _, d := range []Direction{r.Read, r.Write} {
 				for _, l := range []Latency{d.Slat, d.Clat, d.Lat} {

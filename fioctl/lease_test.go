@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/internal/fixture"
 )
 
 // stray runs a fake fio that no harness looks after, with the identity of it.
@@ -114,7 +116,7 @@ func TestSweepTouchesNothingElse(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	proc := plant(t, map[string]string{
+	proc := fixture.Files(t, map[string]string{
 		"7/stat":                    "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1\n",
 		"8/stat":                    "8 (a) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1\n",
 		"9/stat":                    "9 (a\n",

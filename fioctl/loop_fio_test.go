@@ -4,57 +4,16 @@ package fioctl
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/spark-harness/harness/internal/blockdev"
 	"github.com/spark-harness/harness/internal/clock"
+	"github.com/spark-harness/harness/internal/loopdisk"
 )
-
-// loopDisk is an ext4 file system on a loop device of its own: a disk whose
-// counters nobody else moves. Only with direct does it read its backing file
-// past the page cache.
-func loopDisk(t *testing.T, size int64, direct string) (dir, name string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root can mount")
-	}
-	root := diskDir(t)
-	image, dir := filepath.Join(root, "image"), filepath.Join(root, "mnt")
-	require.NoError(t, os.WriteFile(image, nil, 0o600))
-	require.NoError(t, os.Truncate(image, size))
-	require.NoError(t, os.Mkdir(dir, 0o700))
-	tool := func(name string, args ...string) string {
-		out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
-		if err != nil {
-			t.Skipf("SKIPPED: %s %s: %v: %s", name, strings.Join(args, " "), err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	t.Cleanup(func() { // last of all
-		require.Eventually(t, func() bool {
-			out, err := exec.Command("losetup", "--associated", image).Output()
-			return err == nil && len(out) == 0
-		}, 5*time.Second, 10*time.Millisecond, "the loop device is still there")
-		mounts, err := os.ReadFile("/proc/self/mountinfo")
-		require.NoError(t, err)
-		require.NotContains(t, string(mounts), dir)
-	})
-	device := tool("losetup", "--find", "--show", "--direct-io="+direct, image)
-	t.Cleanup(func() { require.NoError(t, exec.Command("losetup", "--detach", device).Run()) })
-	tool("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", device)
-	require.NoError(t, unix.Mount(device, dir, "ext4", 0, ""))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
-	return dir, filepath.Base(device)
-}
 
 // loopBench is a target and a probe on one disk, and a place for fio's scratch.
 type loopBench struct {
@@ -158,7 +117,7 @@ func holds(v Verification, name string) bool {
 }
 
 func TestLoopDeviceProvesItsLoad(t *testing.T) {
-	dir, name := loopDisk(t, 384<<20, "on")
+	dir, name := loopdisk.New(t, diskDir(t), 384<<20, true)
 	b := newLoopBench(t, dir, name)
 	w := b.window(t, true)
 	w = b.calibrated(t, w)
@@ -187,7 +146,7 @@ func TestLoopDeviceProvesItsLoad(t *testing.T) {
 // Without direct I/O of its own a loop device answers from the page cache: the
 // disk below reads next to nothing of what fio reads.
 func TestLoopDeviceWithoutDirectIOIsNoDisk(t *testing.T) {
-	dir, name := loopDisk(t, 384<<20, "off")
+	dir, name := loopdisk.New(t, diskDir(t), 384<<20, false)
 	b := newLoopBench(t, dir, name)
 	b.window(t, true) // fills the page cache
 	below, err := blockdev.Of(dir, "", "")
@@ -203,7 +162,7 @@ func TestLoopDeviceWithoutDirectIOIsNoDisk(t *testing.T) {
 // A buffered load is answered by the file system's page cache, whatever the
 // device is.
 func TestLoopDeviceDoesNotSeeABufferedLoad(t *testing.T) {
-	dir, name := loopDisk(t, 384<<20, "on")
+	dir, name := loopdisk.New(t, diskDir(t), 384<<20, true)
 	b := newLoopBench(t, dir, name)
 	b.job.Buffered = true
 	b.window(t, true) // fills the page cache

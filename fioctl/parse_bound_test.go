@@ -12,7 +12,7 @@ import (
 
 // Cut anywhere, whole documents stay, and nothing but their end is lost.
 func TestParseOutputCutAnywhere(t *testing.T) {
-	b := fixture(t, "sigint.json")
+	b := readFixture(t, "sigint.json")
 	whole, errs := parseAll(b)
 	require.Empty(t, errs)
 	var ends []int
@@ -103,7 +103,7 @@ func TestParseOutputIsBounded(t *testing.T) {
 
 // A document of a status interval costs what it keeps, whatever its length.
 func TestParseOutputAllocations(t *testing.T) {
-	b := bytes.Repeat(fixture(t, "status.json"), 20)
+	b := bytes.Repeat(readFixture(t, "status.json"), 20)
 	documents := 0
 	n := testing.AllocsPerRun(5, func() {
 		documents = 0
@@ -120,7 +120,7 @@ func TestParseOutputAllocations(t *testing.T) {
 func BenchmarkParseOutput(b *testing.B) {
 	for _, name := range []string{"status.json", "group-randrw.json", "psync.json"} {
 		b.Run(name, func(b *testing.B) {
-			in := bytes.Repeat(fixture(b, name), 1+(1<<20)/len(fixture(b, name)))
+			in := bytes.Repeat(readFixture(b, name), 1+(1<<20)/len(readFixture(b, name)))
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -135,7 +135,7 @@ func BenchmarkParseOutput(b *testing.B) {
 }
 
 func BenchmarkQuantile(b *testing.B) {
-	all, _ := parseAll(fixture(b, "group-randrw.json"))
+	all, _ := parseAll(readFixture(b, "group-randrw.json"))
 	for b.Loop() {
 		all[0].Read.Clat.Quantile(0.99)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func fixture(t testing.TB, name string) []byte {
+func readFixture(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "fio", name))
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestParseOutputReadsRecordings(t *testing.T) {
 		{"modelled-3.40.json", 1, 1, 0, "sectors"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := fixture(t, c.name)
+			b := readFixture(t, c.name)
 			got, errs := parseAll(b)
 			require.Empty(t, errs, c.why)
 			want := oracle(t, b)
@@ -198,10 +198,10 @@ func (b *block) equal(t *testing.T, l Latency) {
 }
 
 func TestParseOutputReadsOutputOfOldFio(t *testing.T) {
-	got, errs := parseAll(fixture(t, "modelled-2.17.json"))
+	got, errs := parseAll(readFixture(t, "modelled-2.17.json"))
 	require.Empty(t, errs)
 	require.Len(t, got, 1)
-	now, _ := parseAll(fixture(t, "psync.json"))
+	now, _ := parseAll(readFixture(t, "psync.json"))
 	r, want := got[0].Read, now[0].Read
 	require.Equal(t, want.Bytes, r.Bytes, "KiB")
 	require.Equal(t, want.Clat.N, r.Clat.N, "that of the I/Os")
@@ -217,7 +217,7 @@ func TestParseOutputReadsOutputOfOldFio(t *testing.T) {
 // Live documents are cumulative, and the last one agrees with itself.
 func TestStatusDocumentsGrow(t *testing.T) {
 	for _, name := range []string{"status.json", "sigint.json", "killed-status.json"} {
-		all, errs := parseAll(fixture(t, name))
+		all, errs := parseAll(readFixture(t, name))
 		require.Empty(t, errs)
 		for i, r := range all[1:] {
 			before := all[i]

@@ -116,9 +116,9 @@ func TestParseOutputBins(t *testing.T) {
 }
 
 func TestParseOutputMergesJobs(t *testing.T) {
-	all, errs := parseAll(fixture(t, "jobs.json"))
+	all, errs := parseAll(readFixture(t, "jobs.json"))
 	require.Empty(t, errs)
-	docs := oracle(t, fixture(t, "jobs.json"))
+	docs := oracle(t, readFixture(t, "jobs.json"))
 	a, b, w := docs[0].Jobs[0].Read, docs[0].Jobs[1].Read, docs[0].Jobs[2].Write
 	r := all[0]
 	require.Equal(t, 3, r.Jobs)

@@ -101,7 +101,7 @@ func (p *Process) finish(out *os.File) {
 		_ = out.SetReadDeadline(time.Unix(1, 0))
 		<-p.read
 	}
-	clean := errors.Join(p.keep.commit(), p.run.Cgroup.remove(), removeScratch(p.scratch))
+	clean := errors.Join(p.keep.commit(), p.run.Cgroup.Remove(), removeScratch(p.scratch))
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

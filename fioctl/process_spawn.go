@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spark-harness/harness/internal/cgroup"
 	"github.com/spark-harness/harness/internal/clock"
 )
 
@@ -104,7 +105,7 @@ func (p *Process) settle() {
 		}
 		_ = unix.SchedSetaffinity(pid, &set) // fio complains of a wrong processor itself
 	}
-	p.run.Cgroup = newCgroup("/proc", "/sys", pid)
+	p.run.Cgroup = cgroup.Config{Prefix: "spark-fio-"}.New(pid)
 	// Without it only the sweep after a crash is less sure.
 	_ = p.writeLease(pid)
 }

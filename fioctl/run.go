@@ -3,7 +3,13 @@ package fioctl
 import (
 	"sort"
 	"time"
+
+	"github.com/spark-harness/harness/internal/cgroup"
 )
+
+// Cgroup is the control group of one fio, by which the kernel counts its I/O
+// apart from everybody else's.
+type Cgroup = cgroup.Group
 
 // Run is the record of one fio process from start to end: fio.json of an arm.
 // Instants count from the epoch it was started with.
