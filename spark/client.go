@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,19 +14,26 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
 // maxAnswer bounds what is read of any one answer of a server, in bytes. A
 // busy vLLM page of metrics is about 100 KB.
 const maxAnswer = 8 << 20
 
-// Endpoint says where an OpenAI-compatible server listens and how to be let
-// in. The zero value is not usable: URL is required.
+// Endpoint says where a server listens, how to talk to it and how to be let in. The zero value is not usable: URL is required.
 type Endpoint struct {
 	URL    string `json:"url"`               // http(s)://host:port, an ending /v1 is cut off
-	Model  string `json:"model,omitempty"`   // "" takes the first base model listed
+	Model  string `json:"model,omitempty"`   // "" takes the first base model listed, on Triton the one that answers text
 	APIKey string `json:"-"`                 // sent as a bearer token, never stored or printed
 	CAFile string `json:"ca_file,omitempty"` // PEM roots for https, "" for the system's
+
+	// API is how to talk to the server: "" or "openai" for the OpenAI API,
+	// "triton" for Triton's generate_stream in the shape that it serves (found by
+	// asking), one of either's forms by name (a loadgen.Dialect), "auto" for
+	// whichever of the two answers, or any other name that loadgen.ParseMode knows.
+	API string `json:"api,omitempty"`
 
 	// ReadyTimeout bounds the wait for the first streamed token; 0 means two
 	// minutes, because a server may load its model at the first request.
@@ -38,7 +46,21 @@ func (e Endpoint) Validate() error {
 	if e.ReadyTimeout < 0 {
 		err = errors.Join(err, fmt.Errorf("spark: endpoint: negative ready timeout %v", e.ReadyTimeout))
 	}
+	if _, wrong := e.mode(); wrong != nil {
+		err = errors.Join(err, fmt.Errorf("spark: endpoint: %w", wrong))
+	}
 	return err
+}
+
+// apiAuto is the API of a server that is to be asked for it.
+const apiAuto = "auto"
+
+// mode is the API by name.
+func (e Endpoint) mode() (loadgen.Mode, error) {
+	if e.API == "" {
+		return loadgen.Mode{}, nil
+	}
+	return loadgen.ParseMode(e.API, false)
 }
 
 // base is the root of the server's paths.
@@ -100,21 +122,38 @@ func (a answer) ok() bool { return a.status >= 200 && a.status < 300 }
 
 // get reads a path within the time given.
 func (c *client) get(ctx context.Context, path string, timeout time.Duration) (answer, error) {
+	return c.ask(ctx, http.MethodGet, path, nil, timeout)
+}
+
+// post sends JSON to a path and reads the answer within the time given.
+func (c *client) post(ctx context.Context, path string, body any, timeout time.Duration) (answer, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return answer{}, fmt.Errorf("spark: encode request: %w", err)
+	}
+	return c.ask(ctx, http.MethodPost, path, b, timeout)
+}
+
+// at is the client of another address of the same host, without the key: it may
+// be another's.
+func (c *client) at(base *url.URL) *client { return &client{base: base, http: c.http} }
+
+func (c *client) ask(ctx context.Context, method, path string, body []byte, timeout time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	resp, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return answer{}, fmt.Errorf("spark: read %s: %w", c.base.JoinPath(path), err)
 	}
-	if len(body) > maxAnswer {
+	if len(said) > maxAnswer {
 		return answer{}, fmt.Errorf("spark: read %s: longer than %d bytes", c.base.JoinPath(path), maxAnswer)
 	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+	return answer{status: resp.StatusCode, header: resp.Header, body: said}, nil
 }
 
 // do sends a request; failures to get any answer are ErrUnreachable.

@@ -44,6 +44,13 @@ type Counters struct {
 	DiskReadSum   *float64 `json:"disk_read_sum_sec,omitempty"` // seconds
 	DiskReadCount *float64 `json:"disk_read_count,omitempty"`
 
+	// Adapters loaded into memory, and evicted from it; the bytes read for them and
+	// the time that loading took; cumulative. Only the emulator tells.
+	AdapterLoads     *float64 `json:"adapter_loads,omitempty"`
+	AdapterEvictions *float64 `json:"adapter_evictions,omitempty"`
+	AdapterInBytes   *float64 `json:"adapter_in_bytes,omitempty"`
+	AdapterLoadSum   *float64 `json:"adapter_load_sum_sec,omitempty"` // seconds
+
 	// Pages that came back from disk with other bytes than were written,
 	// cumulative; only the emulator checks.
 	ChecksumErrors *float64 `json:"checksum_errors,omitempty"`
@@ -150,6 +157,10 @@ func counterFields() []counterField {
 		{func(c *Counters) **float64 { return &c.DiskInBlocks }, true, one(named("kvbm_onboard_blocks_d2d"))},
 		{func(c *Counters) **float64 { return &c.DiskReadSum }, true, one(named("spark_emulator_read_seconds_sum"))},
 		{func(c *Counters) **float64 { return &c.DiskReadCount }, true, one(named("spark_emulator_read_seconds_count"))},
+		{func(c *Counters) **float64 { return &c.AdapterLoads }, true, one(named("spark_emulator_adapter_loads"))},
+		{func(c *Counters) **float64 { return &c.AdapterEvictions }, true, one(named("spark_emulator_adapter_evictions"))},
+		{func(c *Counters) **float64 { return &c.AdapterInBytes }, true, one(named("spark_emulator_adapter_read_bytes"))},
+		{func(c *Counters) **float64 { return &c.AdapterLoadSum }, true, one(named("spark_emulator_adapter_load_seconds_sum"))},
 		{func(c *Counters) **float64 { return &c.ChecksumErrors }, true, one(named("spark_emulator_checksum_errors"))},
 	}
 }

@@ -4,34 +4,46 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spark-harness/harness/loadgen"
 )
 
-// Flavor names the server program behind an OpenAI-compatible face.
+// Flavor names the server program behind an API.
 type Flavor string
 
 // The flavours that Attach tells apart.
 const (
-	FlavorVLLM     Flavor = "vllm"
-	FlavorTRTLLM   Flavor = "trtllm-serve"
-	FlavorSGLang   Flavor = "sglang"
-	FlavorLlamaCPP Flavor = "llama.cpp"
-	FlavorOllama   Flavor = "ollama"
-	FlavorEmulator Flavor = "emulator"
-	FlavorGeneric  Flavor = "generic" // anything else
+	FlavorVLLM         Flavor = "vllm"
+	FlavorTRTLLM       Flavor = "trtllm-serve"
+	FlavorSGLang       Flavor = "sglang"
+	FlavorLlamaCPP     Flavor = "llama.cpp"
+	FlavorOllama       Flavor = "ollama"
+	FlavorEmulator     Flavor = "emulator"
+	FlavorTriton       Flavor = "triton"        // Triton's generate_stream
+	FlavorTritonOpenAI Flavor = "triton-openai" // Triton's OpenAI front end
+	FlavorGeneric      Flavor = "generic"       // anything else
 )
 
 // Requests is what the flavour does with the fields of a request beyond the
 // published API: trtllm-serve refuses unknown ones, Ollama has no ignore_eos.
+// Triton's own shapes, which are dialects, ask for none.
 func (f Flavor) Requests() loadgen.Flavor {
 	switch f {
 	case FlavorTRTLLM:
 		return loadgen.FlavorTRTLLM
-	case FlavorVLLM, FlavorSGLang, FlavorEmulator, FlavorLlamaCPP:
+	case FlavorVLLM, FlavorEmulator:
 		return loadgen.FlavorVLLM
+	case FlavorSGLang:
+		return loadgen.FlavorSGLang
+	case FlavorLlamaCPP:
+		return loadgen.FlavorLlamaCPP
+	case FlavorOllama:
+		return loadgen.FlavorOllama
+	case FlavorTritonOpenAI:
+		return loadgen.FlavorTritonOpenAI
 	}
 	return loadgen.FlavorGeneric
 }
@@ -43,7 +55,10 @@ const (
 )
 
 // metricsSource is where a server's counters are read, if it has any.
-type metricsSource struct{ path, kind string }
+type metricsSource struct {
+	path, kind string
+	base       *url.URL // of another port, nil for the server's own
+}
 
 // survey is everything that the optional paths of a server say about it.
 type survey struct {
@@ -51,8 +66,10 @@ type survey struct {
 	server     string // Server header
 	version    string // /version, or Ollama's /api/version
 	ollama     bool   // answers on Ollama's own path
+	triton     bool   // was attached by Triton's own API
 	maxModel   *int64 // max_model_len of the model
 	props      []byte // llama.cpp's /props
+	options    []byte // SGLang's /get_server_info
 	metrics    metricsSource
 	samples    []Sample
 	iterations []iteration
@@ -79,6 +96,8 @@ func (c *client) survey(ctx context.Context, m modelEntry, header http.Header) s
 	switch flavor {
 	case FlavorLlamaCPP:
 		s.props, _ = ask("/props")
+	case FlavorSGLang:
+		s.options, _ = ask("/get_server_info")
 	case FlavorGeneric:
 		if body, ok := ask("/api/version"); ok {
 			s.ollama, s.version = true, versionIn(body)
@@ -92,15 +111,15 @@ func (c *client) survey(ctx context.Context, m modelEntry, header http.Header) s
 func (c *client) surveyMetrics(ask func(string) ([]byte, bool), s *survey) {
 	if body, ok := ask("/metrics"); ok {
 		if list, err := parseIterations(body); err == nil {
-			s.iterations, s.metrics = list, metricsSource{"/metrics", metricsIterations}
+			s.iterations, s.metrics = list, metricsSource{path: "/metrics", kind: metricsIterations}
 		} else if samples, _ := ParseMetrics(body); len(samples) > 0 {
-			s.samples, s.metrics = samples, metricsSource{"/metrics", metricsPrometheus}
+			s.samples, s.metrics = samples, metricsSource{path: "/metrics", kind: metricsPrometheus}
 			return
 		}
 	}
 	if body, ok := ask("/prometheus/metrics"); ok {
 		if samples, _ := ParseMetrics(body); s.hasCounters(samples) {
-			s.samples, s.metrics = samples, metricsSource{"/prometheus/metrics", metricsPrometheus}
+			s.samples, s.metrics = samples, metricsSource{path: "/prometheus/metrics", kind: metricsPrometheus}
 		}
 	}
 }
@@ -123,18 +142,23 @@ func versionIn(body []byte) string {
 
 // classify tells the flavour and by what. Metric names come first: they are
 // the program's own, while owned_by is copied by proxies and imitators; the
-// emulator, which speaks vLLM's names too, goes before vLLM.
+// emulator, which speaks vLLM's names too, goes before vLLM, and so does Triton,
+// which shows the names of the engines behind it beside its own.
 func (s survey) classify() (Flavor, string) {
 	for _, rule := range []struct {
 		flavor Flavor
 		prefix string
 	}{
 		{FlavorEmulator, "spark_emulator_"},
+		{FlavorTritonOpenAI, "nv_inference_"},
 		{FlavorVLLM, "vllm:"},
 		{FlavorSGLang, "sglang:"},
 		{FlavorTRTLLM, "trtllm_"},
 		{FlavorLlamaCPP, "llamacpp:"},
 	} {
+		if s.triton && rule.flavor != FlavorEmulator {
+			return FlavorTriton, strings.TrimSpace("/v2 answers as Triton " + s.version)
+		}
 		for _, sample := range s.samples {
 			if strings.HasPrefix(sample.Name, rule.prefix) {
 				return rule.flavor, "metric " + sample.Name
@@ -145,6 +169,8 @@ func (s survey) classify() (Flavor, string) {
 		return FlavorTRTLLM, "/metrics is a JSON list"
 	}
 	switch s.owner {
+	case "Triton Inference Server":
+		return FlavorTritonOpenAI, "owned_by " + s.owner
 	case "vllm":
 		return FlavorVLLM, "owned_by vllm"
 	case "tensorrt_llm":

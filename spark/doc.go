@@ -11,6 +11,6 @@
 // Calls block until done or until their context ends; a value is for one
 // goroutine unless its comment says otherwise, and no goroutine outlives its
 // call except the one that guards a started process, which ends with it. The
-// package never starts or stops a server that it did not start, never reads
-// flags or environment, and never stores an API key.
+// package never starts or stops a server that it did not start unless Control is
+// told to, never reads flags or environment, and never stores an API key.
 package spark

@@ -18,6 +18,7 @@ type Facts struct {
 	BlockTokens     *int64            `json:"kv_block_tokens,omitempty"`      // unit of the pool
 	KVBytesPerToken *int64            `json:"kv_bytes_per_token,omitempty"`   // of one token in the pool
 	PrefixCaching   *bool             `json:"prefix_caching,omitempty"`       // whether prompts share blocks
+	AdapterSlots    *int64            `json:"adapter_slots,omitempty"`        // adapters that memory holds at once
 	Source          map[string]string `json:"source,omitempty"`               // JSON name of the field: where it was read
 }
 
@@ -48,6 +49,7 @@ func (s survey) facts() Facts {
 	f.fromSamples(s.samples)
 	f.fromIterations(s.iterations)
 	f.fromProps(s.props)
+	f.fromOptions(s.options)
 	if f.KVPoolBytes == nil && f.KVPoolTokens != nil && f.KVBytesPerToken != nil {
 		f.set(&f.KVPoolBytes, "kv_pool_bytes", "tokens × bytes per token", float64(*f.KVPoolTokens)*float64(*f.KVBytesPerToken))
 	}
@@ -61,30 +63,37 @@ func (f *Facts) fromSamples(samples []Sample) {
 		switch s.Name {
 		case "spark_emulator_max_num_seqs":
 			f.set(&f.MaxNumSeqs, "max_num_seqs", s.Name, s.Value)
+		case "spark_emulator_max_model_len_tokens":
+			f.set(&f.MaxModelLen, "max_model_len_tokens", s.Name, s.Value)
 		case "spark_emulator_pool_bytes":
 			f.set(&f.KVPoolBytes, "kv_pool_bytes", s.Name, s.Value)
 		case "spark_emulator_kv_bytes_per_token":
 			f.set(&f.KVBytesPerToken, "kv_bytes_per_token", s.Name, s.Value)
 		case "sglang:max_total_num_tokens":
 			f.set(&f.KVPoolTokens, "kv_pool_tokens", s.Name, s.Value)
+		case "spark_emulator_adapter_slots":
+			f.set(&f.AdapterSlots, "adapter_slots", s.Name, s.Value)
 		case "vllm:cache_config_info":
 			f.fromCacheConfig(s.Labels)
+		case "vllm:lora_requests_info": // its value is a time of day
+			f.set(&f.AdapterSlots, "adapter_slots", s.Name+" max_lora", parsed(s.Labels["max_lora"]))
+		case "nv_trt_llm_request_metrics":
+			if s.Labels["request_type"] == "max" {
+				f.set(&f.MaxNumSeqs, "max_num_seqs", s.Name+" max", s.Value)
+			}
 		}
 	}
+	blocks := func(of string) float64 {
+		return labelled(samples, "nv_trt_llm_kv_cache_block_metrics", "kv_cache_block_type", of)
+	}
+	f.poolOf("nv_trt_llm_kv_cache_block_metrics", blocks("max"), blocks("tokens_per"))
 	f.poolOf("trtllm_kv_cache", value(samples, "trtllm_kv_cache_max_blocks"), value(samples, "trtllm_kv_cache_tokens_per_block"))
 }
 
 // fromCacheConfig reads the labels in which vLLM prints its cache options.
 func (f *Facts) fromCacheConfig(labels map[string]string) {
 	const from = "vllm:cache_config_info"
-	number := func(label string) float64 {
-		v, err := strconv.ParseFloat(labels[label], 64)
-		if err != nil {
-			return math.NaN() // Python's None, or no such label
-		}
-		return v
-	}
-	f.poolOf(from, number("num_gpu_blocks"), number("block_size"))
+	f.poolOf(from, parsed(labels["num_gpu_blocks"]), parsed(labels["block_size"]))
 	switch strings.ToLower(labels["enable_prefix_caching"]) {
 	case "true":
 		f.PrefixCaching = new(true)
@@ -93,6 +102,15 @@ func (f *Facts) fromCacheConfig(labels map[string]string) {
 		f.PrefixCaching = new(false)
 		f.note("prefix_caching", from)
 	}
+}
+
+// parsed is a label's number, NaN where it is Python's None or missing.
+func parsed(label string) float64 {
+	v, err := strconv.ParseFloat(label, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return v
 }
 
 // fromIterations reads the last entry of trtllm-serve's list.
@@ -131,6 +149,17 @@ func (f *Facts) fromProps(props []byte) {
 	}
 }
 
+// fromOptions reads the options that SGLang was started with.
+func (f *Facts) fromOptions(options []byte) {
+	var o struct {
+		Loras *float64 `json:"max_loras_per_batch"`
+	}
+	if len(options) == 0 || json.Unmarshal(options, &o) != nil || o.Loras == nil {
+		return
+	}
+	f.set(&f.AdapterSlots, "adapter_slots", "/get_server_info max_loras_per_batch", *o.Loras)
+}
+
 // poolOf sets block size and pool from a count of blocks and their tokens.
 func (f *Facts) poolOf(from string, blocks, tokens float64) {
 	f.set(&f.BlockTokens, "kv_block_tokens", from, tokens)
@@ -138,9 +167,12 @@ func (f *Facts) poolOf(from string, blocks, tokens float64) {
 }
 
 // value is that of the first series so named, NaN without one.
-func value(samples []Sample, name string) float64 {
+func value(samples []Sample, name string) float64 { return labelled(samples, name, "", "") }
+
+// labelled is that of the first series so named with such a label.
+func labelled(samples []Sample, name, label, is string) float64 {
 	for _, s := range samples {
-		if s.Name == name {
+		if s.Name == name && s.Labels[label] == is {
 			return s.Value
 		}
 	}

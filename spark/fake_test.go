@@ -34,6 +34,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s, ok := f.streams[r.URL.Path]; ok && f.status[r.URL.Path] == 0 {
 		w.Header().Set("Content-Type", "text/event-stream")
+		w.(http.Flusher).Flush() // chunked, whatever its length
 		fmt.Fprint(w, s)
 		return
 	}
@@ -69,7 +70,7 @@ func serve(t *testing.T, f *fake) string {
 	return serveHandler(t, f)
 }
 
-func fixture(t *testing.T, name string) string {
+func page(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "metrics", name))
 	require.NoError(t, err)

@@ -2,31 +2,19 @@ package spark
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// tree writes files below a directory.
-func tree(t *testing.T, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for path, text := range files {
-		path = filepath.Join(root, path)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-	}
-	return root
-}
+	"github.com/spark-harness/harness/internal/fixture"
+)
 
 // gb10Cpuinfo is modelled on the kernel's arm64 cpuinfo: one core of each kind.
 const gb10Cpuinfo = "processor\t: 0\nCPU implementer\t: 0x41\nCPU variant\t: 0x0\nCPU part\t: 0xd87\nCPU revision\t: 1\n\n" +
 	"processor\t: 5\nCPU implementer\t: 0x41\nCPU variant\t: 0x0\nCPU part\t: 0xd85\nCPU revision\t: 1\n"
 
 func probeTree(proc, sys map[string]string, t *testing.T) Machine {
-	return Probe(ProbeConfig{ProcRoot: tree(t, proc), SysRoot: tree(t, sys)})
+	return Probe(ProbeConfig{ProcRoot: fixture.Files(t, proc), SysRoot: fixture.Files(t, sys)})
 }
 
 func TestProbeOfASpark(t *testing.T) {
@@ -118,7 +106,7 @@ func TestProbeDescribesThisMachine(t *testing.T) {
 
 func TestDiskFacts(t *testing.T) {
 	// Modelled on the sysfs of an NVMe disk.
-	c := ProbeConfig{SysRoot: tree(t, map[string]string{
+	c := ProbeConfig{SysRoot: fixture.Files(t, map[string]string{
 		"block/nvme0n1/size":                             "8001573552\n",
 		"block/nvme0n1/device/model":                     "SAMSUNG MZALC4T0HBL1-00B07              \n",
 		"block/nvme0n1/device/firmware_rev":              "GXA7\n",

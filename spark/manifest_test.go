@@ -13,7 +13,7 @@ import (
 func TestManifestSurvivesJSONWithoutTheKey(t *testing.T) {
 	f := healthy()
 	f.key = "sk-very-secret"
-	f.pages["/metrics"] = fixture(t, "vllm.prom")
+	f.pages["/metrics"] = page(t, "vllm.prom")
 	s, err := Attach(t.Context(), Endpoint{URL: serve(t, f), APIKey: f.key})
 	require.NoError(t, err)
 	cfg, err := emulator.Preset("L8B")

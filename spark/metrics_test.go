@@ -41,9 +41,12 @@ func TestCountersUseOneSetOfNames(t *testing.T) {
 		"emulator.prom": {
 			Running: set(3), TierInBytes: set(1 << 20), DiskInBytes: set(1 << 20), ChecksumErrors: set(0),
 			DiskReadSum: set(0.1915), DiskReadCount: set(8),
+			AdapterLoads: set(12), AdapterEvictions: set(8), AdapterInBytes: set(81788928), AdapterLoadSum: set(0.0625),
 		},
-		"vllm-old.prom":     {Running: set(1), KVUsage: set(0.5), PrefixQueries: set(100), PrefixHits: set(40), Preemptions: set(2)},
-		"vllm-offload.prom": {Running: set(0), TierOutBytes: set(3000), TierInBytes: set(2000), DiskOutBytes: set(700), DiskInBytes: set(600)},
+		"vllm-lora.prom":     {Running: set(2)},
+		"triton-openai.prom": {Waiting: set(2), PromptTokens: set(48), GenerationTokens: set(60)},
+		"vllm-old.prom":      {Running: set(1), KVUsage: set(0.5), PrefixQueries: set(100), PrefixHits: set(40), Preemptions: set(2)},
+		"vllm-offload.prom":  {Running: set(0), TierOutBytes: set(3000), TierInBytes: set(2000), DiskOutBytes: set(700), DiskInBytes: set(600)},
 		"trtllm.prom": {
 			Running: set(6), Waiting: set(1), Paused: set(0), KVUsage: set(0.4),
 			PrefixQueries: set(100), PrefixHits: set(30), // blocks: reused + missed, reused
@@ -59,7 +62,7 @@ func TestCountersUseOneSetOfNames(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			samples, err := ParseMetrics([]byte(fixture(t, name)))
+			samples, err := ParseMetrics([]byte(page(t, name)))
 			require.NoError(t, err)
 			require.Equal(t, want, NewCounters(samples))
 		})
@@ -67,7 +70,7 @@ func TestCountersUseOneSetOfNames(t *testing.T) {
 }
 
 func TestCountersOfIterationList(t *testing.T) {
-	p := Scrape{Kind: metricsIterations, Raw: fixture(t, "trtllm-iterations.json")}.Point()
+	p := Scrape{Kind: metricsIterations, Raw: page(t, "trtllm-iterations.json")}.Point()
 	require.Empty(t, p.Error)
 	require.Equal(t, Counters{
 		Running: set(3), Waiting: set(4), Paused: set(1), KVUsage: set(0.3),

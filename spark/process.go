@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spark-harness/harness/internal/cgroup"
 	"github.com/spark-harness/harness/spark/emulator"
 )
 
@@ -24,6 +25,10 @@ const (
 	helloWait = 30 * time.Second // for a copy of this program to reach RunChild
 	stopGrace = childGrace + 2*time.Second
 )
+
+// Cgroup is the control group of a started server, by which the kernel counts
+// its I/O and memory apart from ours.
+type Cgroup = cgroup.Group
 
 // EmulatorProcess is an emulator in a child process of its own: its own Go
 // runtime, process group and, where allowed, cgroup. It dies with its parent.
@@ -96,7 +101,7 @@ func (p *EmulatorProcess) spawn() error {
 		return errors.Join(fmt.Errorf("run a copy of this program: %w", err), read.Close(), stdin.Close())
 	}
 	p.report, p.words, p.stdin = read, json.NewDecoder(read), stdin
-	p.Cgroup = newCgroup("/proc", "/sys", p.cmd.Process.Pid)
+	p.Cgroup = cgroup.Config{Prefix: "spark-emulator-", Memory: true}.New(p.cmd.Process.Pid)
 	// A failed write shows as a missing answer, with better words.
 	_ = json.NewEncoder(stdin).Encode(p.cfg)
 	return nil
@@ -209,7 +214,7 @@ func (p *EmulatorProcess) end() error {
 		<-p.done
 		errs = append(errs, fmt.Errorf("spark: stop emulator: it did not end within %v and was killed", stopGrace))
 	}
-	errs = append(errs, p.Cgroup.remove())
+	errs = append(errs, p.Cgroup.Remove())
 	if path := p.Info.SpillPath; path != "" && !p.cfg.KeepSpill {
 		// Only a child that died without cleaning up has left it.
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -115,7 +115,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 	require.NoError(t, syscall.Kill(helper.Process.Pid, syscall.SIGKILL))
 	require.Error(t, helper.Wait())
 	require.NoError(t, err, stderr.String())
-	t.Cleanup(func() { p.Cgroup.remove() })
+	t.Cleanup(func() { p.Cgroup.Remove() })
 
 	gone(t, p.Info.PID)
 	if p.Info.SpillPath != "" {

@@ -23,15 +23,28 @@ const (
 // readyTimeout is the default of Endpoint.ReadyTimeout.
 const readyTimeout = 2 * time.Minute
 
-// firstToken streams a few tokens and returns the dialect that did it and how
-// long the first took. Completions is tried first: it shapes no prompt.
-func (c *client) firstToken(ctx context.Context, e Endpoint) (dialect string, wait time.Duration, err error) {
-	limit := e.ReadyTimeout
-	if limit == 0 {
-		limit = readyTimeout
+// limit is how long the first token may take.
+func (e Endpoint) limit() time.Duration {
+	if e.ReadyTimeout == 0 {
+		return readyTimeout
 	}
+	return e.ReadyTimeout
+}
+
+// firstToken streams a few tokens and returns the dialect that did it and how
+// long the first took. Completions is tried first, because it shapes no prompt;
+// a dialect that is asked for is the only one tried.
+func (c *client) firstToken(ctx context.Context, e Endpoint, want loadgen.Dialect) (dialect string, wait time.Duration, err error) {
+	limit := e.limit()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no token within %v", limit))
 	defer cancel()
+	if want != "" {
+		wait, err = c.stream(ctx, e.Model, string(want))
+		if errors.Is(err, errNoRoute) {
+			err = fmt.Errorf("%w: %s does not serve %s: %w", ErrNotOpenAI, c.base, want, err)
+		}
+		return string(want), wait, err
+	}
 	wait, err = c.stream(ctx, e.Model, dialectCompletions)
 	if !errors.Is(err, errNoRoute) {
 		return dialectCompletions, wait, err

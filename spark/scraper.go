@@ -44,6 +44,9 @@ func NewScraper(s *Server, epoch time.Duration) (*Scraper, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.metrics.base != nil {
+		c = c.at(s.metrics.base)
+	}
 	return &Scraper{client: c, source: s.metrics, clock: clock.New(), epoch: epoch}, nil
 }
 
@@ -55,6 +58,8 @@ func metricsRemedy(f Flavor) string {
 		return "start it with --enable-metrics"
 	case FlavorLlamaCPP:
 		return "start it with --metrics"
+	case FlavorTriton:
+		return "neither its own port nor port 8002 of its host shows metrics of this model: publish that port, and do not start it with --allow-metrics=false"
 	}
 	return "it serves neither /metrics nor /prometheus/metrics"
 }

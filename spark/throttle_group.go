@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/spark-harness/harness/internal/cgroup"
 )
 
 // Why a throttle cannot be, or is no longer.
@@ -129,7 +131,7 @@ func (c ThrottleConfig) hierarchy() (hierarchy, error) {
 // notOurs refuses a group that holds this very program: its own files and probes
 // would be limited with the server's.
 func (c ThrottleConfig) notOurs(h hierarchy) error {
-	own, err := ownCgroups(filepath.Join(c.ProcRoot, "self/cgroup"))
+	own, err := cgroup.Own(c.ProcRoot)
 	if err != nil {
 		return fmt.Errorf("spark: throttle: %w", err)
 	}

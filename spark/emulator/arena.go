@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrMemory says that the pool does not fit the machine.
+// ErrMemory says that the pool, or the adapters, do not fit the machine.
 var ErrMemory = errors.New("emulator: not enough memory")
 
 // arena is the pool's memory: page-aligned, outside the Go heap, every page
@@ -25,13 +25,18 @@ type arena struct {
 }
 
 func newArena(blocks int, blockBytes int64) (*arena, error) {
+	return mapArena(blocks, blockBytes, "pool", "lower pool_tokens")
+}
+
+// mapArena names what the memory is for, and what to do if there is too little.
+func mapArena(blocks int, blockBytes int64, what, remedy string) (*arena, error) {
 	size := int64(blocks) * blockBytes
-	if avail, ok := memAvailable("/proc/meminfo"); ok && size > avail-avail/10 {
-		return nil, fmt.Errorf("%w: pool of %d bytes, %d available (lower pool_tokens)", ErrMemory, size, avail)
+	if err := checkMemory(size, what, remedy); err != nil {
+		return nil, err
 	}
 	mem, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		return nil, fmt.Errorf("%w: map pool of %d bytes: %w (lower pool_tokens)", ErrMemory, size, err)
+		return nil, fmt.Errorf("%w: map %s of %d bytes: %w (%s)", ErrMemory, what, size, err, remedy)
 	}
 	// Large pages make the first touch and the I/O cheaper; both calls are
 	// only advice, and touching is the fallback for old kernels.
@@ -42,6 +47,14 @@ func newArena(blocks int, blockBytes int64) (*arena, error) {
 		}
 	}
 	return &arena{mem, int(blockBytes), crc32.MakeTable(crc32.Castagnoli)}, nil
+}
+
+// checkMemory wants a tenth of the available memory left over.
+func checkMemory(size int64, what, remedy string) error {
+	if avail, ok := memAvailable("/proc/meminfo"); ok && size > avail-avail/10 {
+		return fmt.Errorf("%w: %s of %d bytes, %d available (%s)", ErrMemory, what, size, avail, remedy)
+	}
+	return nil
 }
 
 // memAvailable is MemAvailable of a meminfo file, in bytes.
@@ -62,7 +75,7 @@ func memAvailable(path string) (int64, bool) {
 
 func (a *arena) close() error {
 	if err := unix.Munmap(a.mem); err != nil {
-		return fmt.Errorf("emulator: unmap pool: %w", err)
+		return fmt.Errorf("emulator: unmap memory: %w", err)
 	}
 	a.mem = nil
 	return nil

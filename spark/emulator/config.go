@@ -13,6 +13,8 @@ const (
 	// maxTokens bounds every token count of a Config, so that products with
 	// bytes per token stay far from overflow.
 	maxTokens = 1 << 26
+	// maxAdapterSlots bounds Config.AdapterSlots.
+	maxAdapterSlots = 1 << 16
 )
 
 // ErrConfig marks a Config that cannot work. Validate's error names every
@@ -72,6 +74,25 @@ type Config struct {
 	// without writing it again.
 	KeepSpill bool `json:"keep_spill,omitempty"`
 
+	// TritonAddr is the address of Triton's face, which serves the models
+	// "ensemble", "tensorrt_llm" and "vllm_model"; "" means no such face.
+	TritonAddr string `json:"triton_addr,omitempty"`
+
+	// AdapterDir holds LoRA adapters, a PEFT directory each, named by directory;
+	// "" serves the base model alone. Adapters are read on first use.
+	AdapterDir string `json:"adapter_dir,omitempty"`
+	// AdapterSlots is how many adapters memory holds, of the largest one's size
+	// each. At least 1 with AdapterDir.
+	AdapterSlots int `json:"adapter_slots,omitempty"`
+	// AdapterPages says what the page cache keeps of adapter files.
+	AdapterPages AdapterPages `json:"adapter_pages,omitempty"`
+	// AdapterPinned loads every adapter at the start and evicts none: the control
+	// without adapter traffic. AdapterSlots is then as many as there are.
+	AdapterPinned bool `json:"adapter_pinned,omitempty"`
+	// AdapterMmap maps the files, as safetensors does in Python, instead of reading
+	// them.
+	AdapterMmap bool `json:"adapter_mmap,omitempty"`
+
 	// Seed varies the generated text and the bytes of blocks.
 	Seed uint64 `json:"seed"`
 	// Strict refuses unknown request fields, as trtllm-serve does; otherwise
@@ -90,6 +111,40 @@ type Config struct {
 	Epoch time.Duration `json:"epoch_ns"`
 }
 
+// AdapterPages says what the page cache keeps of the adapters' files.
+type AdapterPages string
+
+// The ways of the page cache. The empty one is AdapterPagesDrop.
+const (
+	// AdapterPagesDrop has an evicted adapter leave the page cache too, as on a
+	// machine whose memory is full.
+	AdapterPagesDrop AdapterPages = "drop"
+	// AdapterPagesKeep leaves the page cache to the kernel, which has room on a
+	// machine whose memory is not full.
+	AdapterPagesKeep AdapterPages = "keep"
+	// AdapterPagesHold keeps every file mapped and resident from the start, so
+	// that nobody can make it cold: the control of a page cache that stayed warm.
+	AdapterPagesHold AdapterPages = "hold"
+)
+
+// AdaptersPinned is the control without adapter traffic.
+func (c Config) AdaptersPinned() Config {
+	c.AdapterPinned = true
+	return c
+}
+
+// AdaptersFit is the control whose memory holds so many adapters.
+func (c Config) AdaptersFit(n int) Config {
+	c.AdapterSlots = max(c.AdapterSlots, n)
+	return c
+}
+
+// AdaptersWarm is the control whose page cache never loses an adapter's file.
+func (c Config) AdaptersWarm() Config {
+	c.AdapterPages = AdapterPagesHold
+	return c
+}
+
 // Preset is the Config of one of the two models of the plan, "L8B" or "L70B",
 // scaled down 16 times in bytes so that it fits a small machine; the ratio of
 // the two models' bytes per token (128 to 320 KiB) is the true one. Nine users
@@ -106,6 +161,9 @@ func Preset(name string) (Config, error) {
 		PoolTokens:          647 * 16,
 		IODepth:             8,
 		SpillAfterUses:      2,
+		TritonAddr:          "127.0.0.1:0",
+		AdapterSlots:        12,
+		AdapterPages:        AdapterPagesDrop,
 		Seed:                1,
 	}
 	switch name {
@@ -154,9 +212,15 @@ func (c Config) Validate() error {
 		}
 	}
 	need(c.Model != "", "model: empty")
-	if c.Addr != "" {
-		_, _, err := net.SplitHostPort(c.Addr)
-		need(err == nil, "addr %q: not host:port", c.Addr)
+	for _, a := range []struct{ name, addr string }{{"addr", c.Addr}, {"triton_addr", c.TritonAddr}} {
+		if a.addr != "" {
+			_, _, err := net.SplitHostPort(a.addr)
+			need(err == nil, "%s %q: not host:port", a.name, a.addr)
+		}
+	}
+	if c.TritonAddr != "" {
+		_, _, err := net.SplitHostPort(c.TritonAddr)
+		need(err == nil, "triton_addr %q: not host:port", c.TritonAddr)
 	}
 	need(c.Step > 0 && c.Step <= time.Minute, "step_ns %d: want above 0, at most a minute", c.Step)
 	need(c.StepPerSeq >= 0 && c.StepPerSeq <= time.Second, "step_per_seq_ns %d: want 0 to a second", c.StepPerSeq)
@@ -167,7 +231,7 @@ func (c Config) Validate() error {
 	need(c.MaxContextTokens >= 2 && c.MaxContextTokens <= maxTokens, "max_context_tokens %d: want 2 to %d", c.MaxContextTokens, maxTokens)
 	need(c.NaturalTokens >= 0 && c.NaturalTokens <= maxTokens, "natural_tokens %d: want 0 to %d", c.NaturalTokens, maxTokens)
 	need(c.Epoch >= 0, "epoch_ns %d: negative", c.Epoch)
-	errs = append(errs, c.validateMemory(), c.validateSpill())
+	errs = append(errs, c.validateMemory(), c.validateSpill(), c.validateAdapters())
 	for i, f := range c.Faults {
 		if err := f.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("faults[%d]: %w", i, err))
@@ -215,6 +279,23 @@ func (c Config) validateSpill() error {
 	return nil
 }
 
+func (c Config) validateAdapters() error {
+	switch c.AdapterPages {
+	case "", AdapterPagesDrop, AdapterPagesKeep, AdapterPagesHold:
+	default:
+		return fmt.Errorf("adapter_pages %q: want %s, %s or %s", c.AdapterPages, AdapterPagesDrop, AdapterPagesKeep, AdapterPagesHold)
+	}
+	switch {
+	case c.AdapterSlots < 0 || c.AdapterSlots > maxAdapterSlots:
+		return fmt.Errorf("adapter_slots %d: want 1 to %d with adapter_dir", c.AdapterSlots, maxAdapterSlots)
+	case c.AdapterDir == "":
+		return nil
+	case c.AdapterSlots == 0 && !c.AdapterPinned:
+		return fmt.Errorf("adapter_slots 0: want 1 to %d with adapter_dir", maxAdapterSlots)
+	}
+	return nil
+}
+
 // Info is what a running server is, for those who started it: where it
 // listens and the sizes that decide when it pages.
 type Info struct {
@@ -229,6 +310,13 @@ type Info struct {
 	BlockTokens      int   `json:"block_tokens"`
 	BlockBytes       int64 `json:"block_bytes"`
 	KVBytesPerToken  int64 `json:"kv_bytes_per_token"`
+	// TritonURL is the base of Triton's face, "" without one.
+	TritonURL string `json:"triton_url,omitempty"`
+	// Adapters are the names of the adapters, sorted; AdapterBytes is the size of
+	// the largest one's file, AdapterSlots how many memory holds.
+	Adapters     []string `json:"adapters,omitempty"`
+	AdapterBytes int64    `json:"adapter_bytes,omitempty"`
+	AdapterSlots int      `json:"adapter_slots,omitempty"`
 	// SpillPath is the spill file, "" without a disk tier.
 	SpillPath  string `json:"spill_path,omitempty"`
 	SpillBytes int64  `json:"spill_bytes"`

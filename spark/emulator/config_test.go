@@ -62,6 +62,11 @@ func TestValidateNamesTheFault(t *testing.T) {
 		{"spill_dir", func(c *Config) { c.SpillDir = "" }},
 		{"io_depth", func(c *Config) { c.IODepth = 0 }},
 		{"spill_after_uses", func(c *Config) { c.SpillAfterUses = 0 }},
+		{"triton_addr", func(c *Config) { c.TritonAddr = "nonsense" }},
+		{"adapter_slots", func(c *Config) { c.AdapterDir = "d" }},
+		{"adapter_slots", func(c *Config) { c.AdapterDir, c.AdapterSlots = "d", maxAdapterSlots+1 }},
+		{"adapter_slots", func(c *Config) { c.AdapterSlots = -1 }},
+		{"adapter_pages", func(c *Config) { c.AdapterPages = "perhaps" }},
 		{"faults[0]", func(c *Config) { c.Faults = []Fault{{Kind: "explode"}} }},
 	}
 	require.NoError(t, tiny().Validate())
@@ -75,12 +80,29 @@ func TestValidateNamesTheFault(t *testing.T) {
 	}
 }
 
+func TestControlsOfAdapters(t *testing.T) {
+	c, err := Preset("L8B")
+	require.NoError(t, err)
+	c.SpillDir, c.AdapterDir = "/somewhere", "/adapters"
+	require.NoError(t, c.Validate(), "a preset has slots")
+	require.Equal(t, 12, c.AdapterSlots)
+	for name, v := range map[string]Config{"pinned": c.AdaptersPinned(), "fit": c.AdaptersFit(64), "warm": c.AdaptersWarm()} {
+		require.NoError(t, v.Validate(), name)
+	}
+	require.True(t, c.AdaptersPinned().AdapterPinned)
+	require.Equal(t, []int{64, 12}, []int{c.AdaptersFit(64).AdapterSlots, c.AdaptersFit(4).AdapterSlots})
+	require.Equal(t, AdapterPagesHold, c.AdaptersWarm().AdapterPages)
+	c.AdapterSlots = 0
+	require.NoError(t, c.AdaptersPinned().Validate(), "there are as many slots as adapters")
+}
+
 func TestFaultsAreUnderstoodOrRefused(t *testing.T) {
 	fs, err := requestFaults([]Fault{{Kind: FaultCut, Value: "3", Every: 2}}, map[string][]string{
 		FaultHeader: {"stall=20ms, no_done", "truncate_prompt=9"},
 	}, 4)
 	require.NoError(t, err)
 	want := newFaults()
+	require.Equal(t, noFault, fs.evictAfter)
 	want.cutAfter, want.stall, want.noDone, want.truncate = 3, 20*time.Millisecond, true, 9
 	require.Equal(t, want, fs)
 	fs, err = requestFaults([]Fault{{Kind: FaultCut, Every: 2}}, nil, 3)

@@ -50,6 +50,8 @@ type engine struct {
 	arena *arena
 	disk  *disk // nil without a disk tier
 	timer *timer
+	// loader is nil without adapters.
+	loader *loader
 
 	mu     sync.Mutex
 	inbox  []func()
@@ -61,7 +63,9 @@ type engine struct {
 	steps, lateSteps            int64
 	pageIn, pageOut             ioCount
 	corrupt, readErrs           int64
+	adapterErrs                 int64 // loads and drops that failed
 	late, spread, reads, writes *hist
+	adapterLoads                *hist
 	fills                       []fill
 	emissions                   []emission
 }
@@ -89,6 +93,7 @@ func newEngine(clk clock.Clock, cfg Config, ar *arena) (*engine, error) {
 	return &engine{
 		clk: clk, sched: newSched(cfg), arena: ar, timer: t, wake: make(chan struct{}, 1),
 		late: newHist(10e-6, 16), spread: newHist(10e-6, 16), reads: newHist(20e-6, 18), writes: newHist(20e-6, 18),
+		adapterLoads: newHist(100e-6, 18),
 	}, nil
 }
 
@@ -162,6 +167,9 @@ func (e *engine) run() error {
 		if e.disk != nil {
 			e.disk.submit(e.sched.store.takeOps())
 		}
+		if e.loader != nil {
+			e.loader.submit(e.sched.bank.takeOps())
+		}
 		if !e.sched.busy() {
 			next = 0
 			<-e.wake
@@ -215,6 +223,19 @@ func (e *engine) landed(ls []landed) {
 			e.count(l)
 			e.sched.done(l.op, l.err)
 		}
+	})
+}
+
+// adapterLanded hears from the loader.
+func (e *engine) adapterLanded(r loaded) {
+	e.post(func() {
+		switch {
+		case r.err != nil:
+			e.adapterErrs++
+		case r.op.slot != none:
+			e.adapterLoads.observe(r.took)
+		}
+		e.sched.adapterDone(r, e.clk.Now())
 	})
 }
 

@@ -22,7 +22,7 @@ const (
 	// tokens (default 1).
 	FaultErrorEvent = "error_event"
 	// FaultCut drops the connection in the stream. Value: after how many tokens
-	// (default 1; 0 cuts after the headers).
+	// (default 1; 0 cuts after the headers, on Triton before them).
 	FaultCut = "cut"
 	// FaultStall pauses once after the first token. Value: a duration
 	// (default 1s).
@@ -32,7 +32,7 @@ const (
 	FaultSlowHeaders = "slow_headers"
 	// FaultNoUsage leaves the usage out.
 	FaultNoUsage = "no_usage"
-	// FaultNoDone ends the stream without its end mark.
+	// FaultNoDone ends the stream without its end mark, which Triton has not.
 	FaultNoDone = "no_done"
 	// FaultNoFinish leaves the finish reason null.
 	FaultNoFinish = "no_finish"
@@ -44,6 +44,13 @@ const (
 	// FaultTruncatePrompt keeps only the first tokens of the prompt and says
 	// nothing. Value: how many (default 16).
 	FaultTruncatePrompt = "truncate_prompt"
+	// FaultAdapterEvicted fails a request for an adapter as if its memory had gone
+	// to another, in TensorRT-LLM's words; requests for the base model pass. Value:
+	// after how many tokens (default 1).
+	FaultAdapterEvicted = "adapter_evicted"
+	// FaultCumulative has every event hold the whole text so far, as early
+	// trtllm-serve did.
+	FaultCumulative = "cumulative"
 )
 
 // ErrFault marks a fault that is not understood.
@@ -71,15 +78,18 @@ func (f Fault) Validate() error {
 type faults struct {
 	status                      int
 	errorAfter, cutAfter, badAt int // tokens; noFault = not
+	evictAfter                  int // tokens; noFault = not
 	stall, slowHeaders          time.Duration
 	noUsage, noDone, noFinish   bool
-	empty                       bool
+	empty, cumulative           bool
 	truncate                    int
 }
 
 const noFault = -1
 
-func newFaults() faults { return faults{errorAfter: noFault, cutAfter: noFault, badAt: noFault} }
+func newFaults() faults {
+	return faults{errorAfter: noFault, cutAfter: noFault, badAt: noFault, evictAfter: noFault}
+}
 
 // requestFaults gathers the faults of the n-th request (from 1).
 func requestFaults(cfg []Fault, header http.Header, n int64) (faults, error) {
@@ -113,6 +123,8 @@ func (fs *faults) set(f Fault) (err error) {
 		fs.cutAfter, err = count(f, 1, 0, maxTokens)
 	case FaultBadEvent:
 		fs.badAt, err = count(f, 1, 0, maxTokens)
+	case FaultAdapterEvicted:
+		fs.evictAfter, err = count(f, 1, 0, maxTokens)
 	case FaultTruncatePrompt:
 		fs.truncate, err = count(f, 16, 1, maxTokens)
 	case FaultStall:
@@ -127,6 +139,8 @@ func (fs *faults) set(f Fault) (err error) {
 		fs.noFinish = true
 	case FaultEmpty:
 		fs.empty = true
+	case FaultCumulative:
+		fs.cumulative = true
 	default:
 		return fmt.Errorf("%w: no kind %q", ErrFault, f.Kind)
 	}

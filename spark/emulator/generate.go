@@ -25,28 +25,37 @@ func (s *server) generate(chat bool) http.HandlerFunc {
 			writeError(w, faultStatus(fs.status))
 			return
 		}
-		a, refusal := understand(s.cfg, http.MaxBytesReader(w, r.Body, maxBodyBytes), chat, fs)
+		a, refusal := understand(s.cfg, s.loras, http.MaxBytesReader(w, r.Body, maxBodyBytes), chat, fs)
 		if refusal != nil {
 			s.refused.Add(1)
 			writeError(w, refusal)
 			return
 		}
-		st := newStream()
-		q := &seq{
-			id: n, prompt: len(a.tokens), output: a.output, out: st,
-			hashes: chainHashes(s.cfg.Seed, a.tokens, s.cfg.BlockTokens), stamps: stamps{arrival: arrival},
-		}
-		if !s.eng.submit(q) {
+		c := s.enter(w, "", a, fs, n, arrival)
+		if c == nil {
 			writeError(w, errStopped())
 			return
 		}
-		c := &conn{
-			s: s, w: w, flush: http.NewResponseController(w), st: st, q: q, fs: fs,
-			id: answerID(chat, s.salt, n, r.Header.Get("X-Request-Id")),
-		}
-		c.reply = newReply(s.cfg, a, fs, q, c.id, time.Now())
+		c.id = answerID(chat, s.salt, n, r.Header.Get("X-Request-Id"))
+		c.face = newReply(s.cfg, a, fs, c.q, c.id, time.Now())
 		c.serve(r.Context())
 	}
+}
+
+// enter has the engine begin a request to a model of Triton's, or to the only
+// one of the OpenAI face; nil when the engine is over. The caller gives the
+// connection its id and face.
+func (s *server) enter(w http.ResponseWriter, model string, a *ask, fs faults, n int64, arrival time.Duration) *conn {
+	st := newStream()
+	q := &seq{id: n, face: model, prompt: len(a.tokens), output: a.output, out: st, stamps: stamps{arrival: arrival}}
+	if a.adapter != nil {
+		q.adapter = a.adapter.id
+	}
+	q.hashes = chainHashes(s.cfg.blockSeed(q.adapter), a.tokens, s.cfg.BlockTokens)
+	if !s.eng.submit(q) {
+		return nil
+	}
+	return &conn{s: s, w: w, flush: http.NewResponseController(w), st: st, q: q, fs: fs}
 }
 
 func answerID(chat bool, salt uint64, n int64, asked string) string {
@@ -85,11 +94,13 @@ type conn struct {
 	st    *stream
 	q     *seq
 	fs    faults
-	reply *reply
+	face  face
 	id    string
+	ended func(outcome string) // nil, or told how it went
 
 	buf                 []byte
 	spare               []event
+	begun               bool // the status has gone out
 	emitted             int
 	firstSent, lastSent time.Duration
 }
@@ -98,7 +109,7 @@ type conn struct {
 // well is cut, which the HTTP server does on this panic.
 func (c *conn) serve(ctx context.Context) {
 	err := wait(ctx, c.fs.slowHeaders)
-	if err == nil && c.reply.ask.stream {
+	if err == nil && c.face.streams() {
 		err = c.streamOut(ctx)
 	} else if err == nil {
 		err = c.wholeOut(ctx)
@@ -114,7 +125,13 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	if c.s.journal != nil {
 		t := c.q.truth(c.s.cfg, c.id, c.firstSent, c.lastSent, outcome, err)
+		if l := c.s.loras.at(c.q.adapter); l != nil {
+			t.Adapter = l.name
+		}
 		c.s.journal.put(Truth{Kind: TruthRequest, At: c.s.clk.Now(), Request: t})
+	}
+	if c.ended != nil {
+		c.ended(outcome)
 	}
 	if err != nil && (failed == nil || !failed.told) {
 		panic(http.ErrAbortHandler)
@@ -130,19 +147,16 @@ type seqError struct {
 func (e *seqError) Error() string { return e.err.Error() }
 func (e *seqError) Unwrap() error { return e.err }
 
-// streamOut sends headers at once, as vLLM does, and then each token in an
-// event and a write of its own.
+// streamOut sends each token in an event and a write of its own. The header
+// leaves before them, or with the first, as the API does it.
 func (c *conn) streamOut(ctx context.Context) error {
-	h := c.w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("X-Accel-Buffering", "no")
-	c.w.WriteHeader(http.StatusOK)
-	if err := c.flush.Flush(); err != nil {
-		return err
+	if late := c.face.header(c.w.Header()); !late {
+		if err := c.send(nil); err != nil {
+			return err
+		}
 	}
 	if c.fs.empty {
-		return c.send(c.reply.appendDone(c.buf[:0]))
+		return c.send(c.face.appendEnd(c.buf[:0], 0))
 	}
 	for {
 		if c.fs.cutAfter == 0 && c.emitted == 0 {
@@ -165,15 +179,14 @@ func (c *conn) streamOut(ctx context.Context) error {
 // event sends what one event brings; over says that nothing follows.
 func (c *conn) event(ctx context.Context, e event) (over bool, err error) {
 	if e.err != nil {
-		msg := "the request failed: " + e.err.Error()
-		return true, c.told(e.err, c.send(c.reply.appendError(c.buf[:0], msg)))
+		return true, c.fail(e.err)
 	}
 	if over, err := c.breakBefore(); over || err != nil {
 		return over, err
 	}
-	b := c.reply.appendEvent(c.buf[:0], e, c.s.clk.Now())
+	b := c.face.appendEvent(c.buf[:0], e, c.s.clk.Now())
 	if e.last {
-		b = c.reply.appendEnd(b, e.index+1)
+		b = c.face.appendEnd(b, e.index+1)
 	}
 	if err := c.send(b); err != nil {
 		return false, err
@@ -199,13 +212,32 @@ func (c *conn) event(ctx context.Context, e event) (over bool, err error) {
 // breakBefore applies the faults that come before the next token.
 func (c *conn) breakBefore() (over bool, err error) {
 	if c.fs.errorAfter == c.emitted {
-		err := errors.New("the stream failed, as asked")
-		return true, c.told(err, c.send(c.reply.appendError(c.buf[:0], err.Error())))
+		return true, c.fail(errors.New("the stream failed, as asked"))
+	}
+	if err := c.evicted(); err != nil {
+		return true, c.fail(err)
 	}
 	if c.fs.badAt == c.emitted {
 		return false, c.send(append(c.buf[:0], "data: {\"id\": oops\n\n"...))
 	}
 	return false, nil
+}
+
+// evicted is the failure of a fault that takes the adapter away.
+func (c *conn) evicted() error {
+	l := c.s.loras.at(c.q.adapter)
+	if l == nil || c.fs.evictAfter != c.emitted {
+		return nil
+	}
+	return &evictedError{l.number}
+}
+
+// fail ends a stream with an error event.
+func (c *conn) fail(err error) error {
+	if !c.begun {
+		c.w.WriteHeader(c.face.status(err))
+	}
+	return c.told(err, c.send(c.face.appendError(c.buf[:0], err)))
 }
 
 // told wraps a failure after the attempt to tell the client.
@@ -215,7 +247,7 @@ func (c *conn) told(err, sendErr error) error {
 }
 
 func (c *conn) send(b []byte) error {
-	c.buf = b
+	c.buf, c.begun = b, true
 	if _, err := c.w.Write(b); err != nil {
 		return err
 	}
@@ -228,9 +260,9 @@ func (c *conn) send(b []byte) error {
 
 // wholeOut collects all tokens and answers once.
 func (c *conn) wholeOut(ctx context.Context) error {
+	c.face.header(c.w.Header())
 	if c.fs.empty {
-		c.w.Header().Set("Content-Type", "application/json")
-		return c.send(c.reply.whole(0))
+		return c.send(c.face.whole(0))
 	}
 	for {
 		events, err := c.st.next(ctx, c.spare)
@@ -241,6 +273,9 @@ func (c *conn) wholeOut(ctx context.Context) error {
 			if e.err == nil && (c.fs.errorAfter == c.emitted || c.fs.cutAfter == c.emitted) {
 				e.err = errCut
 			}
+			if err := c.evicted(); err != nil && e.err == nil {
+				e.err = err
+			}
 			if e.err != nil {
 				return c.wholeFailed(e.err)
 			}
@@ -249,8 +284,7 @@ func (c *conn) wholeOut(ctx context.Context) error {
 				c.s.ttft.observe(c.s.clk.Now() - c.q.stamps.arrival)
 			}
 			if e.last {
-				c.w.Header().Set("Content-Type", "application/json")
-				return c.send(c.reply.whole(c.emitted))
+				return c.send(c.face.whole(c.emitted))
 			}
 		}
 		c.spare = events
@@ -261,8 +295,8 @@ func (c *conn) wholeFailed(err error) error {
 	if errors.Is(err, errCut) && c.fs.cutAfter == c.emitted {
 		return errCut
 	}
-	writeError(c.w, &apiError{status: http.StatusInternalServerError, kind: "InternalServerError", msg: "the request failed: " + err.Error()})
-	return c.told(err, nil)
+	c.w.WriteHeader(c.face.status(err))
+	return c.told(err, c.send(c.face.wholeError(err)))
 }
 
 // wait sleeps, or ends with the context's cause.

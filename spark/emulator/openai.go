@@ -30,6 +30,7 @@ type common struct {
 	BestOf        *int            `json:"best_of"`
 	Stop          json.RawMessage `json:"stop"`
 	Logprobs      json.RawMessage `json:"logprobs"`
+	LoRARequest   *loraRequest    `json:"lora_request"`
 
 	Temperature         any `json:"temperature"`
 	TopP                any `json:"top_p"`
@@ -92,6 +93,8 @@ func badRequest(param, format string, args ...any) *apiError {
 
 // ask is a request understood: what to compute and how to answer.
 type ask struct {
+	model             string // as the answer calls it
+	adapter           *lora  // nil: the base model
 	chat              bool
 	stream            bool
 	usage, continuous bool
@@ -130,7 +133,7 @@ func decode(r io.Reader, v any, strict bool) *apiError {
 }
 
 // understand reads a generation request.
-func understand(cfg Config, r io.Reader, chat bool, fs faults) (*ask, *apiError) {
+func understand(cfg Config, loras *catalogue, r io.Reader, chat bool, fs faults) (*ask, *apiError) {
 	a := &ask{chat: chat}
 	var c *common
 	limit := defaultMaxTokens
@@ -172,6 +175,11 @@ func understand(cfg Config, r io.Reader, chat bool, fs faults) (*ask, *apiError)
 	if fs.truncate > 0 && len(a.tokens) > fs.truncate {
 		a.tokens = a.tokens[:fs.truncate]
 	}
+	var e *apiError
+	if a.adapter, e = c.adapter(cfg, loras); e != nil {
+		return nil, e
+	}
+	a.model = or(c.Model, cfg.Model)
 	if e := c.check(cfg, a, limit); e != nil {
 		return nil, e
 	}
@@ -181,12 +189,6 @@ func understand(cfg Config, r io.Reader, chat bool, fs faults) (*ask, *apiError)
 
 // check refuses what the server cannot do, in vLLM's words where it has them.
 func (c *common) check(cfg Config, a *ask, limit int) *apiError {
-	if c.Model != nil && *c.Model != cfg.Model {
-		return &apiError{
-			status: http.StatusNotFound, kind: "NotFoundError", param: "model",
-			msg: fmt.Sprintf("The model `%s` does not exist.", *c.Model),
-		}
-	}
 	if n := or(c.N, 1); n != 1 || or(c.BestOf, 1) != 1 {
 		return badRequest("n", "n and best_of must be 1: this server gives one answer per request, got n=%d", n)
 	}
@@ -225,13 +227,19 @@ func (c *common) apply(cfg Config, a *ask, limit int) {
 		// trtllm-serve includes the usage once the object is there.
 		a.usage, a.continuous = or(o.IncludeUsage, cfg.Strict), o.ContinuousUsage
 	}
+	a.settle(cfg, uint64(or(c.Seed, 0)), limit, or(c.MinTokens, 0), c.IgnoreEOS)
+}
+
+// settle fixes the answer's text and its length, which is limit unless the
+// answer may end by itself and does so.
+func (a *ask) settle(cfg Config, seed uint64, limit, least int, endless bool) {
 	h := hashTokens(cfg.Seed, a.tokens)
-	a.textSeed = mix(h + uint64(or(c.Seed, 0)))
+	a.textSeed = mix(h + seed)
 	a.output, a.finish = limit, "length"
-	if c.IgnoreEOS || cfg.NaturalTokens == 0 {
+	if endless || cfg.NaturalTokens == 0 {
 		return
 	}
-	natural := max(1+int(h%uint64(cfg.NaturalTokens)), or(c.MinTokens, 0))
+	natural := max(1+int(h%uint64(cfg.NaturalTokens)), least)
 	if natural < limit {
 		a.output, a.finish = natural, "stop"
 	}

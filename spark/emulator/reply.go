@@ -7,6 +7,26 @@ import (
 	"time"
 )
 
+// face writes one answer in the shapes of an API. Methods that append return
+// dst with what they added.
+type face interface {
+	// streams says that every token has an event of its own.
+	streams() bool
+	// header sets the answer's headers; late says that they leave with the first
+	// event of a stream and not before it.
+	header(h http.Header) (late bool)
+	appendEvent(dst []byte, e event, now time.Duration) []byte
+	// appendEnd is what follows the last of so many tokens.
+	appendEnd(dst []byte, emitted int) []byte
+	// appendError is the event of a failure, and the end.
+	appendError(dst []byte, err error) []byte
+	// status is that of a failure that comes before anything else.
+	status(err error) int
+	// whole is the answer in one piece, wholeError what stands in its stead.
+	whole(emitted int) []byte
+	wholeError(err error) []byte
+}
+
 // reply builds what one answer sends, in vLLM's shapes. The parts that do not
 // change are encoded once, so that an event costs copying only.
 type reply struct {
@@ -28,7 +48,7 @@ func newReply(cfg Config, a *ask, fs faults, q *seq, id string, created time.Tim
 	case a.chat:
 		object = "chat.completion"
 	}
-	model, _ := json.Marshal(cfg.Model) // a string always encodes
+	model, _ := json.Marshal(a.model) // a string always encodes
 	quoted, _ := json.Marshal(id)
 	r.top = append(r.top, `{"id":`...)
 	r.top = append(r.top, quoted...)
@@ -46,6 +66,20 @@ func newReply(cfg Config, a *ask, fs faults, q *seq, id string, created time.Tim
 	return r
 }
 
+func (r *reply) streams() bool { return r.ask.stream }
+
+// header: vLLM's goes out before the first token.
+func (r *reply) header(h http.Header) (late bool) {
+	if !r.ask.stream {
+		h.Set("Content-Type", "application/json")
+		return true
+	}
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no")
+	return false
+}
+
 // appendEvent appends the event of one token, and before the first one of a
 // chat the role's.
 func (r *reply) appendEvent(dst []byte, e event, now time.Duration) []byte {
@@ -54,12 +88,21 @@ func (r *reply) appendEvent(dst []byte, e event, now time.Duration) []byte {
 		dst = append(dst, `,"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}`+"\n\n"...)
 	}
 	dst = append(dst, r.head...)
-	dst = appendWord(dst, r.ask.textSeed, e.index)
+	from, seed := e.index, r.ask.words(r.q)
+	if r.faults.cumulative {
+		from = 0
+	}
+	for i := from; i <= e.index; i++ {
+		dst = appendWord(dst, seed, i)
+	}
 	dst = append(dst, r.tail...)
 	dst = r.appendFinish(dst, e.last)
 	dst = append(dst, "}]"...)
 	if r.ask.continuous && !r.faults.noUsage {
 		dst = r.appendUsage(append(dst, `,"usage":`...), e.index+1)
+	}
+	if e.index == 0 {
+		dst = appendAdapterLoad(dst, r.q)
 	}
 	if r.cfg.StampEvents {
 		dst = strconv.AppendInt(append(dst, `,"spark_sent_ns":`...), int64(now-r.cfg.Epoch), 10)
@@ -79,9 +122,9 @@ func (r *reply) appendFinish(dst []byte, last bool) []byte {
 	return append(dst, `,"stop_reason":null`...)
 }
 
-// appendEnd appends what follows the last token.
+// appendEnd: a stream that is empty by a fault has no usage either.
 func (r *reply) appendEnd(dst []byte, emitted int) []byte {
-	if r.ask.usage && !r.faults.noUsage {
+	if r.ask.usage && emitted > 0 && !r.faults.noUsage {
 		dst = append(append(dst, "data: "...), r.top...)
 		dst = r.appendUsage(append(dst, `,"choices":[],"usage":`...), emitted)
 		dst = append(dst, "}\n\n"...)
@@ -106,10 +149,18 @@ func (r *reply) appendUsage(dst []byte, emitted int) []byte {
 
 // appendError appends the event that vLLM sends when a stream fails, and its
 // end mark, which it sends nonetheless.
-func (r *reply) appendError(dst []byte, msg string) []byte {
-	body, _ := json.Marshal(errorBody(http.StatusInternalServerError, "InternalServerError", "", nil, msg)) // plain strings always encode
-	dst = append(append(append(dst, "data: "...), body...), "\n\n"...)
+func (r *reply) appendError(dst []byte, err error) []byte {
+	dst = append(append(append(dst, "data: "...), r.errorJSON(err)...), "\n\n"...)
 	return r.appendDone(dst)
+}
+
+func (r *reply) status(error) int { return http.StatusInternalServerError }
+
+func (r *reply) wholeError(err error) []byte { return append(r.errorJSON(err), '\n') }
+
+func (r *reply) errorJSON(err error) []byte {
+	body, _ := json.Marshal(errorBody(http.StatusInternalServerError, "InternalServerError", "", nil, "the request failed: "+err.Error())) // plain strings always encode
+	return body
 }
 
 // whole is the answer without streaming.
@@ -120,8 +171,9 @@ func (r *reply) whole(emitted int) []byte {
 	} else {
 		dst = append(dst, `,"choices":[{"index":0,"text":"`...)
 	}
+	seed := r.ask.words(r.q)
 	for i := range emitted {
-		dst = appendWord(dst, r.ask.textSeed, i)
+		dst = appendWord(dst, seed, i)
 	}
 	if r.ask.chat {
 		dst = append(dst, `"},"logprobs":null,"finish_reason":`...)
@@ -132,7 +184,25 @@ func (r *reply) whole(emitted int) []byte {
 	if !r.faults.noUsage {
 		dst = r.appendUsage(append(dst, `,"usage":`...), emitted)
 	}
-	return append(dst, "}\n"...)
+	return append(appendAdapterLoad(dst, r.q), "}\n"...)
+}
+
+// words seeds the answer's text. An adapter's bytes, as they were read, change
+// it: no two adapters answer alike, nor does the base model.
+func (a *ask) words(q *seq) uint64 {
+	if q.adapter <= 0 {
+		return a.textSeed
+	}
+	return mix(a.textSeed + mix(q.adapterSum+weyl))
+}
+
+// appendAdapterLoad appends how long the first token waited for its adapter, 0
+// if that was in memory, to an answer under one.
+func appendAdapterLoad(dst []byte, q *seq) []byte {
+	if q.adapter <= 0 {
+		return dst
+	}
+	return strconv.AppendInt(append(dst, `,"spark_adapter_load_ns":`...), int64(q.adapterLoad), 10)
 }
 
 func errorBody(status int, kind, param string, code any, msg string) map[string]any {

@@ -8,12 +8,21 @@ import (
 // seq is one request inside the engine.
 type seq struct {
 	id          int64
-	prompt      int // tokens
-	output      int // tokens it will emit
+	face        string // the model of Triton's that was asked, "" = the OpenAI face's
+	prompt      int    // tokens
+	output      int    // tokens it will emit
 	blockTokens int
 	need        int // blocks for prompt and output
 	hashes      []uint64
+	adapter     int32 // the catalogue's id; none or 0 for the base model
 	out         sink
+
+	// Of a sequence with an adapter, valid from its first token on: how long it
+	// waited for the load, 0 if the adapter was resident; the checksum of the
+	// adapter's bytes as they were read; and how many bytes were read on its account.
+	adapterLoad  time.Duration
+	adapterSum   uint64
+	adapterBytes int64
 
 	blocks             []int32
 	fromPool, fromDisk int // blocks
@@ -69,11 +78,12 @@ type fill struct {
 type sched struct {
 	cfg        Config
 	store      *store
+	bank       *bank // nil without adapters
 	waiting    []*seq
 	loading    []*seq
 	prefilling []*seq
 	decoding   []*seq
-	blocked    bool // the head of waiting found no room and nothing changed since
+	blocked    bool // a sequence found no memory and nothing changed since
 
 	prompted, queried, hitPool, hitDisk, generated int64 // tokens
 	finished, aborted, failed                      int64 // sequences
@@ -86,7 +96,14 @@ func (s *sched) seats() int { return len(s.loading) + len(s.prefilling) + len(s.
 // busy says whether a step has anything to do.
 func (s *sched) busy() bool { return len(s.prefilling)+len(s.decoding) > 0 }
 
+// submit enters a sequence, or fails it if its adapter is unknown.
 func (s *sched) submit(q *seq) {
+	if !s.bank.want(q) {
+		q.state = seqGone
+		s.failed++
+		q.out.fail(errUnknownAdapter)
+		return
+	}
 	q.state = seqWaiting
 	q.blockTokens = s.cfg.BlockTokens
 	q.need = (q.prompt + q.output + s.cfg.BlockTokens - 1) / s.cfg.BlockTokens
@@ -94,7 +111,8 @@ func (s *sched) submit(q *seq) {
 }
 
 // admit lets waiting sequences in, in order, while there is a seat and memory,
-// and lets loaded ones start.
+// and lets loaded ones start. A sequence whose adapter finds no slot is passed
+// over; one that finds no memory holds up all behind it.
 func (s *sched) admit(now time.Duration) {
 	s.loading = slices.DeleteFunc(s.loading, func(q *seq) bool {
 		if q.pending > 0 {
@@ -104,20 +122,25 @@ func (s *sched) admit(now time.Duration) {
 		s.begin(q, now)
 		return true
 	})
-	for len(s.waiting) > 0 && !s.blocked && s.seats() < s.cfg.MaxSeqs {
-		q := s.waiting[0]
+	for i := 0; i < len(s.waiting) && !s.blocked && s.seats() < s.cfg.MaxSeqs; {
+		q := s.waiting[i]
+		if !s.bank.fits(q) {
+			i++
+			continue
+		}
 		if !s.store.acquire(q) {
 			s.blocked = true
 			return
 		}
-		s.waiting = slices.Delete(s.waiting, 0, 1)
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		s.bank.take(q)
+		q.state = seqLoading
 		q.stamps.admitted = now
 		s.prompted += int64(q.prompt)
 		s.queried += int64(q.prompt)
 		s.hitPool += int64(q.fromPool * q.blockTokens)
 		s.hitDisk += int64(q.fromDisk * q.blockTokens)
 		if q.pending > 0 {
-			q.state = seqLoading
 			s.loading = append(s.loading, q)
 			continue
 		}
@@ -141,6 +164,7 @@ func (s *sched) begin(q *seq, now time.Duration) {
 
 // leave takes q out of the engine.
 func (s *sched) leave(q *seq) {
+	s.bank.release(q, q.state != seqWaiting)
 	q.state = seqGone
 	s.store.release(q)
 	s.blocked = false
@@ -149,6 +173,18 @@ func (s *sched) leave(q *seq) {
 // done reports a finished I/O.
 func (s *sched) done(o op, err error) {
 	s.store.done(o, err)
+	s.blocked = false
+}
+
+// adapterDone reports a finished load or drop.
+func (s *sched) adapterDone(r loaded, now time.Duration) {
+	s.bank.done(r, now)
+	s.blocked = false
+}
+
+// retire hears that an adapter was unregistered.
+func (s *sched) retire(id int32) {
+	s.bank.retire(id)
 	s.blocked = false
 }
 

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,14 +26,17 @@ type server struct {
 	clk     clock.Clock
 	arena   *arena
 	eng     *engine
-	spill   *spill   // nil without a disk tier
-	journal *journal // nil without a truth log
+	spill   *spill // nil without a disk tier
+	lora    loraMemory
+	loras   *catalogue // nil without adapters
+	journal *journal   // nil without a truth log
 	ttft    *hist
 	salt    uint64
 	started time.Time
 
 	requests, refused atomic.Int64
 	door              door
+	triton            *triton // nil without Triton's face
 }
 
 // door counts the handlers inside and lets none in once it is shut.
@@ -67,8 +71,8 @@ func (d *door) shut() {
 // When it returns, every goroutine, descriptor, mapping and, without
 // Config.KeepSpill, the spill file are gone; answers under way are cut.
 //
-// Errors wrap ErrConfig, ErrMemory, ErrNoDisk, ErrNoDirect, ErrSpillBusy or
-// ErrSpace where one of them is the cause.
+// Errors wrap ErrConfig, ErrMemory, ErrNoDisk, ErrNoDirect, ErrSpillBusy,
+// ErrSpace or ErrAdapters where one of them is the cause.
 func Serve(ctx context.Context, cfg Config, ready func(Info)) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -82,28 +86,68 @@ func Serve(ctx context.Context, cfg Config, ready func(Info)) (err error) {
 		}
 		return err
 	}
-	addr := cfg.Addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	faces, err := s.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("emulator: listen on %s: %w", addr, err)
+		return err
 	}
 	if err := s.start(); err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, shut(faces))
 	}
-	s.info = describe(cfg, ln, s.spill)
-	return s.run(ctx, ln, ready)
+	s.info = describe(cfg, faces, s.spill)
+	s.describeAdapters(&s.info)
+	return s.run(ctx, faces, ready)
 }
 
-// furnish takes what free gives back: memory, timer, spill file.
+// listening is one of the addresses that a server answers on.
+type listening struct {
+	ln      net.Listener
+	handler http.Handler
+}
+
+// listen opens the OpenAI face first and then, where there is one, Triton's.
+func (s *server) listen(ctx context.Context) ([]listening, error) {
+	open := func(addr string) (net.Listener, error) {
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("emulator: listen on %s: %w", addr, err)
+		}
+		return ln, nil
+	}
+	ln, err := open(cmp.Or(s.cfg.Addr, "127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	faces := []listening{{ln, s.guard(s.handler())}}
+	if s.cfg.TritonAddr == "" {
+		return faces, nil
+	}
+	if ln, err = open(s.cfg.TritonAddr); err != nil {
+		return nil, errors.Join(err, shut(faces))
+	}
+	s.triton = newTriton(s)
+	return append(faces, listening{ln, s.guard(s.triton.handler())}), nil
+}
+
+func shut(faces []listening) error {
+	var errs []error
+	for _, f := range faces {
+		errs = append(errs, f.ln.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// furnish takes what free gives back: memory, timer, adapters, spill file.
 func (s *server) furnish(ctx context.Context) (err error) {
 	if s.arena, err = newArena(s.cfg.poolBlocks(), s.cfg.BlockBytes()); err != nil {
 		return err
 	}
 	if s.eng, err = newEngine(s.clk, s.cfg, s.arena); err != nil {
 		return err
+	}
+	if s.cfg.AdapterDir != "" {
+		if err = s.furnishAdapters(ctx); err != nil {
+			return err
+		}
 	}
 	if s.cfg.SpillBytes > 0 {
 		s.spill, err = openSpill(ctx, s.cfg)
@@ -130,6 +174,7 @@ func (s *server) free() error {
 	if s.spill != nil {
 		errs = append(errs, s.spill.close())
 	}
+	errs = append(errs, s.lora.close())
 	if s.eng != nil {
 		errs = append(errs, s.eng.timer.close())
 	}
@@ -139,13 +184,16 @@ func (s *server) free() error {
 	return errors.Join(errs...)
 }
 
-func describe(cfg Config, ln net.Listener, sp *spill) Info {
+func describe(cfg Config, faces []listening, sp *spill) Info {
 	i := Info{
-		URL: "http://" + ln.Addr().String(), Model: cfg.Model,
+		URL: "http://" + faces[0].ln.Addr().String(), Model: cfg.Model,
 		MaxContextTokens: cfg.ContextTokens(), MaxSeqs: cfg.MaxSeqs,
 		PoolTokens: cfg.PoolTokens, PoolBytes: cfg.PoolBytes(),
 		BlockTokens: cfg.BlockTokens, BlockBytes: cfg.BlockBytes(), KVBytesPerToken: cfg.KVBytesPerToken,
 		SpillBytes: cfg.SpillBytes, PID: os.Getpid(),
+	}
+	if len(faces) > 1 {
+		i.TritonURL = "http://" + faces[1].ln.Addr().String()
 	}
 	if sp != nil {
 		i.SpillPath, i.SpillReused = sp.path, sp.reused
@@ -154,24 +202,16 @@ func describe(cfg Config, ln net.Listener, sp *spill) Info {
 }
 
 // run starts the parts, waits for the end, and stops them in the order in
-// which they depend on each other: connections, engine, disk, journal.
-func (s *server) run(ctx context.Context, ln net.Listener, ready func(Info)) error {
+// which they depend on each other: connections, engine, loader, disk, journal.
+func (s *server) run(ctx context.Context, faces []listening, ready func(Info)) error {
 	g, running := errgroup.WithContext(ctx)
 	answering, cut := context.WithCancelCause(running)
-	web := &http.Server{
-		Handler:           s.handler(),
-		BaseContext:       func(net.Listener) context.Context { return answering },
-		ReadHeaderTimeout: 30 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // libraries do not print
-	}
+	closeWeb := serveFaces(g, answering, faces)
 	diskDone := make(chan struct{})
-	g.Go(func() error {
-		if err := web.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("emulator: serve: %w", err)
-		}
-		return nil
-	})
 	g.Go(s.eng.run)
+	if s.eng.loader != nil {
+		g.Go(s.eng.loader.run)
+	}
 	g.Go(func() error {
 		defer close(diskDone)
 		if s.eng.disk == nil {
@@ -190,16 +230,46 @@ func (s *server) run(ctx context.Context, ln net.Listener, ready func(Info)) err
 	}
 	<-running.Done()
 	cut(errStopping)
-	err := web.Close()
+	err := closeWeb()
 	s.door.shut()
 	<-ticking
 	s.eng.stop(nil)
+	if s.eng.loader != nil {
+		s.eng.loader.close()
+	}
 	if s.eng.disk != nil {
 		s.eng.disk.close()
 	}
 	<-diskDone
 	s.journal.end(s.clk.Now())
 	return errors.Join(g.Wait(), err)
+}
+
+// serveFaces answers on every address until the function returned is called,
+// which drops the connections.
+func serveFaces(g *errgroup.Group, answering context.Context, faces []listening) func() error {
+	webs := make([]*http.Server, len(faces))
+	for i, f := range faces {
+		webs[i] = &http.Server{
+			Handler:           f.handler,
+			BaseContext:       func(net.Listener) context.Context { return answering },
+			ReadHeaderTimeout: 30 * time.Second,
+			ErrorLog:          log.New(io.Discard, "", 0), // libraries do not print
+		}
+		g.Go(func() error {
+			if err := webs[i].Serve(f.ln); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("emulator: serve: %w", err)
+			}
+			return nil
+		})
+	}
+	return func() error {
+		var errs []error
+		for _, web := range webs {
+			errs = append(errs, web.Close())
+		}
+		return errors.Join(errs...)
+	}
 }
 
 // tick logs the state once a second.
@@ -240,6 +310,8 @@ func (s *server) handler() http.Handler {
 	route("POST", "/v1/chat/completions", s.generate(true))
 	route("POST", "/tokenize", s.tokenize)
 	route("GET", "/v1/models", s.models)
+	route("POST", "/v1/load_lora_adapter", s.loadAdapter)
+	route("POST", "/v1/unload_lora_adapter", s.unloadAdapter)
 	route("GET", "/metrics", s.metrics)
 	route("GET", "/health", empty)
 	route("GET", "/ping", empty)
@@ -247,20 +319,18 @@ func (s *server) handler() http.Handler {
 		writeJSON(w, http.StatusOK, map[string]string{"version": "spark-emulator"})
 	})
 	mux.HandleFunc("/", detail(http.StatusNotFound))
+	return mux
+}
+
+// guard counts who is inside h, so that the engine ends after them.
+func (s *server) guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.door.enter() {
 			panic(http.ErrAbortHandler) // the connection is being closed
 		}
 		defer s.door.leave()
-		mux.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 	})
-}
-
-func (s *server) models(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{
-		"id": s.cfg.Model, "object": "model", "created": s.started.Unix(), "owned_by": "spark-emulator",
-		"root": s.cfg.Model, "parent": nil, "max_model_len": s.cfg.ContextTokens(), "permission": []any{},
-	}}})
 }
 
 func (s *server) tokenize(w http.ResponseWriter, r *http.Request) {

@@ -46,6 +46,15 @@ type RequestTruth struct {
 	CachedDiskTokens int   `json:"cached_disk_tokens"`
 	LoadedBytes      int64 `json:"loaded_bytes"`
 
+	// Adapter is the adapter's name, "" for the base model. AdapterLoad is how long
+	// the request waited for its load, from its admission on: 0 if it was resident,
+	// nil for the base model and for those that did not live to see it.
+	// AdapterBytes is what was read on its account; those who wait for a load that
+	// another began have none.
+	Adapter      string         `json:"adapter,omitempty"`
+	AdapterLoad  *time.Duration `json:"adapter_load_ns,omitempty"`
+	AdapterBytes int64          `json:"adapter_bytes,omitempty"`
+
 	Arrival time.Duration `json:"arrival_ns"`
 	// Admitted is when memory was found for it, and reads of its blocks began.
 	Admitted *time.Duration `json:"admitted_ns,omitempty"`
@@ -89,6 +98,15 @@ type SecondTruth struct {
 	Steps           int64 `json:"steps"`
 	// LateSteps counts steps that ended more than a step's length late.
 	LateSteps int64 `json:"late_steps"`
+
+	// Adapters in memory, and the counters of their loads; all 0 without adapters.
+	AdapterSlots     int   `json:"adapter_slots,omitempty"`
+	AdapterResident  int   `json:"adapter_resident,omitempty"`
+	AdapterLoads     int64 `json:"adapter_loads,omitempty"`
+	AdapterEvictions int64 `json:"adapter_evictions,omitempty"`
+	AdapterReadBytes int64 `json:"adapter_read_bytes,omitempty"`
+	// AdapterErrors counts loads and drops that failed.
+	AdapterErrors int64 `json:"adapter_errors,omitempty"`
 
 	// Reads and Writes are the last second's I/O latencies; nil without any.
 	Reads  *LatencyTruth `json:"reads,omitempty"`
@@ -209,6 +227,12 @@ func (q *seq) truth(cfg Config, id string, firstSent, lastSent time.Duration, ou
 		FirstToken: cfg.instant(q.stamps.first), LastToken: cfg.instant(q.stamps.last),
 		FirstSent: cfg.instant(firstSent), LastSent: cfg.instant(lastSent),
 		Outcome: outcome,
+	}
+	if q.adapter > 0 {
+		t.AdapterBytes = q.adapterBytes
+		if wait := q.adapterLoad; q.stamps.prefill != 0 {
+			t.AdapterLoad = &wait
+		}
 	}
 	if err != nil {
 		t.Error = err.Error()

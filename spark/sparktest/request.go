@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,12 @@ type ask struct {
 }
 
 // exact tells whether the server can be asked for an exact length.
-func (s *suite) exact() bool { return s.flavor != loadgen.FlavorGeneric }
+func (s *suite) exact() bool {
+	if shape := s.shape(); shape != "" {
+		return shape != loadgen.TritonLLMAPI
+	}
+	return !slices.Contains([]loadgen.Flavor{loadgen.FlavorGeneric, loadgen.FlavorOllama, loadgen.FlavorTritonOpenAI}, s.flavor)
+}
 
 // ask is a short request in the form that the server is measured in.
 func (s *suite) ask(prompt string, tokens int) ask {
@@ -56,6 +62,9 @@ func (s *suite) ask(prompt string, tokens int) ask {
 func (s *suite) body(a ask) []byte {
 	if a.model == "" {
 		a.model = s.server.Endpoint.Model
+	}
+	if s.shape() != "" {
+		return s.tritonBody(a)
 	}
 	m := map[string]any{"model": a.model, "max_tokens": a.tokens, "temperature": 0, "seed": 1}
 	if a.chat {
@@ -70,6 +79,10 @@ func (s *suite) body(a ask) []byte {
 	if s.exact() {
 		m["ignore_eos"], m["min_tokens"] = true, a.tokens
 	}
+	return encoded(m)
+}
+
+func encoded(m map[string]any) []byte {
 	b, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // strings and numbers always marshal
@@ -77,7 +90,10 @@ func (s *suite) body(a ask) []byte {
 	return b
 }
 
-func (a ask) path() string {
+func (s *suite) path(a ask) string {
+	if s.shape() != "" {
+		return s.tritonPath(a)
+	}
 	if a.chat {
 		return "/v1/chat/completions"
 	}
@@ -119,7 +135,9 @@ func (r *refusal) wellMade() error {
 	if r.status < 400 || r.status > 499 {
 		return fmt.Errorf("refused with %w; want a status of 400 to 499", r)
 	}
-	if !json.Valid(r.body) || len(bytes.TrimSpace(r.body)) < 3 {
+	// Triton sends an error of a stream as its event.
+	said := bytes.TrimPrefix(r.body, []byte("data: "))
+	if !json.Valid(said) || len(bytes.TrimSpace(said)) < 3 {
 		return fmt.Errorf("refused without a JSON body: %w", r)
 	}
 	return nil
@@ -146,7 +164,7 @@ func (s *suite) refused(ctx context.Context, path string, body []byte) error {
 // send streams one request to its end.
 func (s *suite) send(ctx context.Context, a ask) (*stream, error) {
 	start := time.Now()
-	resp, err := s.post(ctx, a.path(), s.body(a))
+	resp, err := s.post(ctx, s.path(a), s.body(a))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +173,7 @@ func (s *suite) send(ctx context.Context, a ask) (*stream, error) {
 		said, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		return nil, errors.Join(&refusal{resp.StatusCode, said}, err)
 	}
-	st := readStream(resp.Body, start)
+	st := readStream(resp.Body, start, s.shape())
 	if ct := resp.Header.Get("Content-Type"); !strings.HasPrefix(strings.ToLower(ct), "text/event-stream") {
 		st.faultf("content type is %q, not text/event-stream", ct)
 	}

@@ -27,6 +27,11 @@ func options(url string) Options {
 // startEmulator serves in this process until the test ends.
 func startEmulator(t *testing.T, cfg emulator.Config) string {
 	t.Helper()
+	return startInfo(t, cfg).URL
+}
+
+func startInfo(t *testing.T, cfg emulator.Config) emulator.Info {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan emulator.Info, 1), make(chan error, 1)
 	go func() { ended <- emulator.Serve(ctx, cfg, func(i emulator.Info) { ready <- i }) }()
@@ -36,11 +41,11 @@ func startEmulator(t *testing.T, cfg emulator.Config) string {
 	})
 	select {
 	case info := <-ready:
-		return info.URL
+		return info
 	case err := <-ended:
 		ended <- nil
 		require.NoError(t, err)
-		return ""
+		return emulator.Info{}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
 // maxStream bounds an answer, in bytes.
@@ -16,6 +18,7 @@ const maxStream = 64 << 20
 
 // stream is what a whole streamed answer held.
 type stream struct {
+	shape  loadgen.Dialect // of Triton, "" for OpenAI's API
 	text   strings.Builder
 	pieces []string // text of each event that carried a token
 	finish string
@@ -39,8 +42,8 @@ func (st *stream) faultf(format string, args ...any) {
 // readStream reads server-sent events to the end of the body, by the rules of
 // https://html.spec.whatwg.org/multipage/server-sent-events.html. The request
 // was sent at start.
-func readStream(body io.Reader, start time.Time) *stream {
-	st := &stream{}
+func readStream(body io.Reader, start time.Time, shape loadgen.Dialect) *stream {
+	st := &stream{shape: shape}
 	r := bufio.NewReader(io.LimitReader(body, maxStream))
 	var data []string
 	for {
@@ -96,6 +99,9 @@ func (st *stream) event(data string, at time.Duration) {
 	case !utf8.ValidString(data):
 		st.faultf("an event is not UTF-8: %.80q", data)
 		return
+	case st.shape != "":
+		st.tritonEvent([]byte(data), at)
+		return
 	case st.done:
 		st.faultf("an event after [DONE]: %.80q", data)
 		return
@@ -117,12 +123,7 @@ func (st *stream) event(data string, at time.Duration) {
 	for _, choice := range c.Choices {
 		text := choice.Text + choice.Delta.Content + choice.Delta.Reasoning + choice.Delta.ReasoningContent
 		if text != "" || len(choice.TokenIDs) > 0 || len(choice.Delta.ToolCalls) > 0 {
-			if st.pieces == nil {
-				st.first = at
-			}
-			st.last = at
-			st.pieces = append(st.pieces, text)
-			st.text.WriteString(text)
+			st.piece(text, at)
 		}
 		if choice.Finish != nil && *choice.Finish != "" {
 			st.finish = *choice.Finish
@@ -130,12 +131,26 @@ func (st *stream) event(data string, at time.Duration) {
 	}
 }
 
+// piece takes in what an event that carried a token held of text.
+func (st *stream) piece(text string, at time.Duration) {
+	if st.pieces == nil {
+		st.first = at
+	}
+	st.last = at
+	st.pieces = append(st.pieces, text)
+	st.text.WriteString(text)
+}
+
 // proper joins everything that keeps the answer from being a success: faults
-// of framing, no token, no finish reason, no [DONE].
+// of framing, no token, no finish reason, no [DONE]. Triton has neither of the
+// last two: its body ends.
 func (st *stream) proper() error {
 	faults := st.faults
 	if len(st.pieces) == 0 {
 		faults = append(faults, errors.New("no token came: events without text do not count"))
+	}
+	if st.shape != "" {
+		return errors.Join(faults...)
 	}
 	if st.finish == "" {
 		faults = append(faults, errors.New("no finish_reason came"))
@@ -149,6 +164,9 @@ func (st *stream) proper() error {
 // counted checks the usage against what was asked for and what came.
 func (st *stream) counted(max int, exact bool) error {
 	u := st.usage
+	if u == nil && st.shape == loadgen.TritonLLMAPI {
+		return nil // its model has no such output
+	}
 	if u == nil {
 		return errors.New("no usage came though stream_options.include_usage asked for it")
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
 const twoTokens = "data: {\"choices\":[{\"text\":\" a\",\"finish_reason\":null}]}\n\n" +
@@ -30,7 +32,7 @@ func TestReadStream(t *testing.T) {
 		"usage zero before": strings.Replace(twoTokens, `"usage":null`, `"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := readStream(iotest.OneByteReader(strings.NewReader(text)), time.Now())
+			st := readStream(iotest.OneByteReader(strings.NewReader(text)), time.Now(), "")
 			require.NoError(t, st.proper())
 			require.NoError(t, st.counted(2, true))
 			require.Equal(t, " a b", st.text.String())
@@ -58,7 +60,7 @@ func TestReadRecordedStreams(t *testing.T) {
 		require.NoError(t, err)
 		_, err = textproto.NewReader(r).ReadMIMEHeader()
 		require.NoError(t, err)
-		st := readStream(r, time.Now())
+		st := readStream(r, time.Now(), "")
 		require.NoError(t, st.proper(), name)
 		require.NoError(t, st.counted(want.usage.Completion, true), "usages of zero do not count")
 		require.Equal(t, want.usage, *st.usage)
@@ -70,13 +72,16 @@ func FuzzReadStream(f *testing.F) {
 	f.Add(twoTokens)
 	f.Add("data: {\"error\":\"x\"}\n\n")
 	f.Add("event: error\n: gone\n\n")
+	f.Add("data: {\"text_output\":\" a\",\"num_output_tokens\":1}\n\ndata: {\"text_output\":\" a b\"}\n\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		st := readStream(strings.NewReader(text), time.Now())
-		if st.proper() == nil && (len(st.pieces) == 0 || st.finish == "" || !st.done || len(st.faults) > 0) {
-			t.Fatal("a faulty stream passed")
-		}
-		if st.usage != nil && st.usage.Completion <= 0 {
-			t.Fatal("a usage without tokens was kept")
+		for _, shape := range []loadgen.Dialect{"", loadgen.TritonTRTLLM, loadgen.TritonLLMAPI, loadgen.TritonVLLM} {
+			st := readStream(strings.NewReader(text), time.Now(), shape)
+			if st.proper() == nil && (len(st.pieces) == 0 || shape == "" && (st.finish == "" || !st.done) || len(st.faults) > 0) {
+				t.Fatal("a faulty stream passed")
+			}
+			if st.usage != nil && st.usage.Completion <= 0 {
+				t.Fatal("a usage without tokens was kept")
+			}
 		}
 	})
 }

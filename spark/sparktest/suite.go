@@ -108,6 +108,9 @@ func (s *suite) do(ctx context.Context, c check) error {
 	if reason, ok := s.o.Skip[c.name]; ok {
 		return skipf("%s", reason)
 	}
+	if reason, ok := s.lacks()[c.name]; ok {
+		return skipf("%s", reason)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Timeout, fmt.Errorf("no answer within %v", s.o.Timeout))
 	defer cancel()
 	defer s.client.CloseIdleConnections()
