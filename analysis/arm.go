@@ -29,6 +29,8 @@ type Arm struct {
 	Quiet  Quiet          `json:"quiet"`
 	// Storage is what was done to the disk on purpose; nil for nothing.
 	Storage *Storage `json:"storage,omitempty"`
+	// LoRA is what the arm asked of adapters; nil for nothing.
+	LoRA *LoRA `json:"lora,omitempty"`
 }
 
 // Quiet is what the machine did just before an arm, without load.

@@ -55,6 +55,7 @@ const (
 	streamSigns
 	streamTrend
 	streamPower
+	streamOrders
 )
 
 // interval is the expanded percentile interval of bootstrap draws over n

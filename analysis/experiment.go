@@ -34,6 +34,7 @@ type Head struct {
 		MinRequests int     `json:"min_requests"`
 		Repeats     int     `json:"repeats"`
 	} `json:"profile"`
+	LoRA *LoRASetup        `json:"lora"` // nil without adapters
 	Arms []json.RawMessage `json:"arms"`
 }
 

@@ -120,6 +120,7 @@ type FigureLayer struct {
 	Color FigureColor
 	Faint bool // half transparent, for what stands behind an estimate
 	Line  FigureLine
+	Thin  bool // a finer line, for one of many
 	Glyph FigureGlyph
 	Bars  bool // intervals as error bars
 	Band  bool // intervals as a shaded band

@@ -144,7 +144,7 @@ func (s *sectionLayout) drawLayer(p pen, panel panelLayout, layer FigureLayer, r
 			p.FillPolygon(soft, outline)
 		}
 		if layer.Line != FigureNoLine && len(line) > 1 {
-			p.line(solid, dataLine, layer.Line, line...)
+			p.line(solid, layer.lineWidth(), layer.Line, line...)
 		}
 		for i := range upper {
 			if layer.Bars {

@@ -76,7 +76,7 @@ func (p pen) swatch(layer FigureLayer, x, y vg.Length) {
 		p.box(layer.Color.tint(0.2), vg.Point{X: x, Y: y - 2.5}, vg.Point{X: x + swatchWidth, Y: y + 2.5})
 	}
 	if layer.Line != FigureNoLine {
-		p.line(solid, dataLine, layer.Line, vg.Point{X: x, Y: y}, vg.Point{X: x + swatchWidth, Y: y})
+		p.line(solid, layer.lineWidth(), layer.Line, vg.Point{X: x, Y: y}, vg.Point{X: x + swatchWidth, Y: y})
 	}
 	if layer.Bars {
 		p.bar(solid, vg.Point{X: mid.X, Y: y - 3}, vg.Point{X: mid.X, Y: y + 3}, y-4, y+4)

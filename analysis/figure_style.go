@@ -64,6 +64,7 @@ const (
 	hairline vg.Length = 0.3
 	axisLine vg.Length = 0.5
 	dataLine vg.Length = 1.1
+	thinLine vg.Length = 0.5
 	tickLen  vg.Length = 2.5
 )
 
@@ -99,6 +100,14 @@ func (p pen) line(c color.Color, width vg.Length, style FigureLine, points ...vg
 		sty.Dashes = []vg.Length{3, 2}
 	}
 	p.StrokeLines(sty, points)
+}
+
+// lineWidth is how thick the layer's line is.
+func (l FigureLayer) lineWidth() vg.Length {
+	if l.Thin {
+		return thinLine
+	}
+	return dataLine
 }
 
 func (p pen) box(c color.Color, from, to vg.Point) {

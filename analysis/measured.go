@@ -33,6 +33,8 @@ type Measured struct {
 	Cycle float64
 	// Completed counts the good requests that ended inside the window.
 	Completed int
+	// Touches are the requests behind TTFT in the order in which they were due.
+	Touches []Touch
 
 	PromptTokensMean float64 // of the server's counts
 	OutputTokensMean float64
@@ -107,6 +109,9 @@ type row struct {
 	PromptTokens *int            `json:"prompt_tokens"`
 	OutputTokens *int            `json:"output_tokens"`
 	CachedTokens *int            `json:"cached_tokens"`
+	Turn         int             `json:"turn"`
+	Adapter      string          `json:"adapter"`
+	AdapterLoad  *int64          `json:"adapter_load_ns"`
 }
 
 // measure reads one arm's directory.
@@ -151,6 +156,7 @@ func (m *Measured) readRecords(path string) error {
 		ttft := float64(*r.FirstToken-r.Due) / 1e6
 		m.TTFT = append(m.TTFT, ttft)
 		m.byDue = append(m.byDue, timed{time.Duration(r.Due), ttft})
+		m.Touches = append(m.Touches, r.touch())
 		m.E2E = append(m.E2E, float64(*r.LastToken-r.Due)/1e6)
 		cycle.add(float64(*r.Close-r.Due) / 1e6)
 		prompt.addInt(r.PromptTokens)
@@ -159,6 +165,7 @@ func (m *Measured) readRecords(path string) error {
 	}
 	slices.Sort(m.TTFT)
 	slices.Sort(m.E2E)
+	inDueOrder(m.Touches)
 	m.Cycle, m.PromptTokensMean, m.OutputTokensMean, m.CachedTokensMean = cycle.value(), prompt.value(), output.value(), cached.value()
 	return nil
 }

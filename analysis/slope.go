@@ -18,6 +18,11 @@ func TheilSen(points []Point, r Resampling) (Estimate, error) {
 	if err != nil {
 		return Estimate{math.NaN(), math.NaN(), math.NaN()}, err
 	}
+	return c.estimate(c.theilSen()), nil
+}
+
+// theilSen returns the slope as a function of the blocks' weights.
+func (c *centred) theilSen() func(weights []int) float64 {
 	type pair struct {
 		slope float64
 		a, b  int
@@ -33,27 +38,31 @@ func TheilSen(points []Point, r Resampling) (Estimate, error) {
 	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.slope, b.slope) })
 	// A block drawn w times makes w copies of its points, so a pair of points
 	// appears once per pair of copies: the slope is a weighted median.
-	return c.estimate(func(weights []int) float64 {
-		total := 0
-		for _, p := range pairs {
-			total += weights[p.a] * weights[p.b]
-		}
-		seen := 0
-		for i, p := range pairs {
-			seen += weights[p.a] * weights[p.b]
-			if 2*seen > total {
-				return p.slope
-			}
-			if 2*seen == total && total > 0 {
-				next := i + 1
-				for weights[pairs[next].a]*weights[pairs[next].b] == 0 {
-					next++
-				}
-				return (p.slope + pairs[next].slope) / 2
-			}
-		}
-		return math.NaN()
-	}), nil
+	return func(weights []int) float64 {
+		return weightedMedian(len(pairs), func(i int) (float64, int) {
+			return pairs[i].slope, weights[pairs[i].a] * weights[pairs[i].b]
+		})
+	}
+}
+
+// SlopeDifference is the Theil-Sen slope of a less that of b, the interaction
+// of a condition with X. Its interval resamples blocks, those of a and b of one
+// number together: a block's own noise is in both slopes and mostly leaves
+// their difference. Errors as for TheilSen, for either; blocks that only one of
+// the two has count in that one alone.
+func SlopeDifference(a, b []Point, r Resampling) (Estimate, error) {
+	none := Estimate{math.NaN(), math.NaN(), math.NaN()}
+	ids := blocksOf(slices.Concat(a, b))
+	ca, err := centreOn(ids, "compare slopes", a, r)
+	if err != nil {
+		return none, err
+	}
+	cb, err := centreOn(ids, "compare slopes", b, r)
+	if err != nil {
+		return none, err
+	}
+	sa, sb := ca.theilSen(), cb.theilSen()
+	return ca.estimate(func(weights []int) float64 { return sa(weights) - sb(weights) }), nil
 }
 
 // Deming is the slope of the line when both X and Y carry error, ratio being
@@ -102,24 +111,34 @@ type centred struct {
 }
 
 func centre(verb string, points []Point, r Resampling) (*centred, error) {
+	return centreOn(blocksOf(points), verb, points, r)
+}
+
+// blocksOf are the numbers of the points' blocks, ascending.
+func blocksOf(points []Point) []int {
+	var ids []int
+	for _, p := range points {
+		ids = append(ids, p.Block)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// centreOn numbers blocks by their place in ids, which holds them all.
+func centreOn(ids []int, verb string, points []Point, r Resampling) (*centred, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
 	if len(points) < 3 {
 		return nil, fmt.Errorf("analysis: %s: %w: %d points, a slope needs 3", verb, ErrTooFew, len(points))
 	}
-	c := &centred{points: slices.Clone(points), r: r}
-	var ids []int
+	c := &centred{points: slices.Clone(points), blocks: len(ids), r: r}
 	for _, p := range points {
 		if err := finite(verb, []float64{p.X, p.Y}); err != nil {
 			return nil, err
 		}
-		ids = append(ids, p.Block)
 		c.tiny = max(c.tiny, 1e-12*math.Abs(p.X))
 	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	c.blocks = len(ids)
 	n, x, y := make([]float64, c.blocks), make([]float64, c.blocks), make([]float64, c.blocks)
 	for i := range c.points {
 		p := &c.points[i]
