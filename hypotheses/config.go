@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/loadgen"
+	"github.com/spark-harness/harness/spark"
+	"github.com/spark-harness/harness/spark/adapters"
 	"github.com/spark-harness/harness/spark/emulator"
 )
 
@@ -21,7 +24,7 @@ type Config struct {
 	Results         string `json:"results"`            // directory of run bundles; "" is results/ in the module
 	Dir             string `json:"dir"`                // directory on the disk under test (the server's KV directory, the emulator's spill)
 	Device          string `json:"device"`             // whole-disk name to watch; "" derives it from Dir
-	Emulator        string `json:"emulator"`           // "", "default" or "no-paging"
+	Emulator        string `json:"emulator"`           // "", "default" or one of the controls
 	Flavor          string `json:"flavor"`             // request flavour of a given server; "" detects it
 	Users           int    `json:"users"`              // overrides U_work; 0 takes it from calibration.json
 	KVTokens        int    `json:"kv_pool_tokens"`     // KV pool of a server that does not tell; 0 asks the server
@@ -35,7 +38,18 @@ type Config struct {
 	Seed            uint64 `json:"seed"`               // of arm order, prompts and arrivals
 	APIKey          string `json:"-"`                  // bearer token; never stored
 	CAFile          string `json:"ca_file"`            // PEM file of a private CA
-	Force           bool   `json:"force,omitempty"`    // measure although the build or the machine says no
+
+	LoRAURL       string `json:"lora_url"`        // server of H1, H5 and H6; "" probes port 8000, else the emulator
+	LoRAAPI       string `json:"lora_api"`        // how it is asked; see loadgen.ParseMode
+	LoRADir       string `json:"lora_dir"`        // adapters on the disk under test, as this machine sees them
+	LoRAServerDir string `json:"lora_server_dir"` // the same as the server sees them; "" is LoRADir
+	LoRAList      string `json:"lora_list"`       // file of adapter names; "" takes what LoRADir holds
+	LoRASeparator string `json:"lora_separator"`  // between model and adapter, for Triton's OpenAI front end
+	LoRASlots     int    `json:"lora_slots"`      // adapters that the server's memory holds, where it does not tell
+	LoRAMeans     string `json:"lora_means"`      // how the server forgets its adapters; see spark.Control
+	LoRAContainer string `json:"lora_container"`  // the server's container
+
+	Force bool `json:"force,omitempty"` // measure although the build or the machine says no
 
 	// Tests of the path itself run at a scale that no profile offers.
 	profile    *Profile
@@ -44,14 +58,24 @@ type Config struct {
 	lock       string                    // "" is the machine's
 	reserve    int64                     // bytes kept free on the disk; 0 is fioctl's default
 	target     int64                     // bytes of fio's file; 0 is the profile's
+	adapters   *adapters.Spec            // of the emulator; nil is the design's
+	gentle     bool                      // leave what the page cache holds for others
 }
+
+// Controls of the emulator, each a planted null.
+const (
+	controlNoPaging       = "no-paging"       // memory holds all KV
+	controlAdaptersPinned = "adapters-pinned" // all adapters are loaded before anything is asked
+	controlAdaptersFit    = "adapters-fit"    // memory holds every adapter that was asked for once
+	controlAdaptersWarm   = "adapters-warm"   // nobody can make the adapters' files cold
+)
 
 // control names the planted null of the emulator, "" for none.
 func (c Config) control() string {
-	if c.Emulator == "no-paging" {
-		return c.Emulator
+	if c.Emulator == "default" {
+		return ""
 	}
-	return ""
+	return c.Emulator
 }
 
 // Setting is one knob of Config: its environment name and what it means.
@@ -67,12 +91,14 @@ type Setting struct {
 func Settings() []Setting {
 	return []Setting{
 		{"SPARK_PROFILE", "smoke, quick (default on the emulator) or full (default on a real server)", func(c *Config, v string) error { return oneOf(&c.Profile, v, "smoke", "quick", "full") }},
-		{"SPARK_BASELINE_URL", "OpenAI-compatible server to measure; unset: ports 8355 and 8000 are probed, else the embedded emulator serves", setURL},
+		{"SPARK_BASELINE_URL", "OpenAI-compatible server to measure; unset: ports 8355 and 8000 are probed, else the embedded emulator serves", func(c *Config, v string) error { return setURL(&c.BaselineURL, v) }},
 		{"SPARK_MODEL", "model id on the given server, or the emulator's preset: L8B or L70B", func(c *Config, v string) error { c.Model = v; return nil }},
 		{"SPARK_RESULTS", "directory of run bundles (default: results/ in the module)", func(c *Config, v string) error { c.Results = v; return nil }},
 		{"SPARK_DIR", "directory on the disk under test: the server's KV directory, or where the emulator spills (default: .spark/ in the module)", func(c *Config, v string) error { c.Dir = v; return nil }},
 		{"SPARK_DEVICE", "disk to watch, such as nvme0n1 (default: the one under SPARK_DIR)", func(c *Config, v string) error { c.Device = v; return nil }},
-		{"SPARK_EMULATOR", "default, or no-paging: the control whose memory holds everything", func(c *Config, v string) error { return oneOf(&c.Emulator, v, "default", "no-paging") }},
+		{"SPARK_EMULATOR", "default, or a control: no-paging (memory holds all KV), adapters-pinned (all adapters loaded beforehand), adapters-fit (memory holds every adapter), adapters-warm (the adapters' files never leave the page cache)", func(c *Config, v string) error {
+			return oneOf(&c.Emulator, v, "default", controlNoPaging, controlAdaptersPinned, controlAdaptersFit, controlAdaptersWarm)
+		}},
 		{"SPARK_FLAVOR", "request flavour of the given server: vllm, trtllm or generic (default: detected)", func(c *Config, v string) error { return oneOf(&c.Flavor, v, "vllm", "trtllm", "generic") }},
 		{"SPARK_USERS", "concurrent users instead of U_work from H0", func(c *Config, v string) error { return atLeastOne(&c.Users, v) }},
 		{"SPARK_CONTEXT", "context in tokens instead of Ck from H2", func(c *Config, v string) error { return atLeastOne(&c.Context, v) }},
@@ -83,6 +109,17 @@ func Settings() []Setting {
 		{"SPARK_KV_TOKENS", "tokens that the server's KV pool holds, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.KVTokens, v) }},
 		{"SPARK_KV_BYTES_PER_TOKEN", "bytes of KV per token, where the server does not tell (Llama 8B fp16: 131072, 70B: 327680; halve for fp8)", func(c *Config, v string) error { return atLeastOne(&c.KVBytesPerToken, v) }},
 		{"SPARK_MAX_NUM_SEQS", "batch limit of the server, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.MaxNumSeqs, v) }},
+		{"SPARK_LORA_URL", "server of H1, H5 and H6; unset: port 8000 is probed, else the embedded emulator serves", func(c *Config, v string) error { return setURL(&c.LoRAURL, v) }},
+		{"SPARK_LORA_API", "how that server is asked: auto (Triton), openai, triton, or by name: triton-trtllm, triton-llmapi, triton-vllm, vllm, trtllm, sglang, llamacpp, ollama, triton-openai", setLoRAAPI},
+		{"SPARK_LORA_DIR", "directory of PEFT adapters that the server reads (needed for a given server; the emulator's are made in SPARK_DIR)", func(c *Config, v string) error { c.LoRADir = v; return nil }},
+		{"SPARK_LORA_SERVER_DIR", "the same directory as the server sees it, where it differs", func(c *Config, v string) error { c.LoRAServerDir = v; return nil }},
+		{"SPARK_LORA_LIST", "file of adapter names, one a line (default: all in SPARK_LORA_DIR)", func(c *Config, v string) error { c.LoRAList = v; return nil }},
+		{"SPARK_LORA_SEPARATOR", "what joins model and adapter at Triton's OpenAI front end (default _lora_)", func(c *Config, v string) error { c.LoRASeparator = v; return nil }},
+		{"SPARK_LORA_SLOTS", "adapters that the server's memory holds, where it does not tell", func(c *Config, v string) error { return atLeastOne(&c.LoRASlots, v) }},
+		{"SPARK_LORA_MEANS", "how the server forgets its adapters: container, unload (its own endpoints) or person (default: the first that it offers)", func(c *Config, v string) error {
+			return oneOf(&c.LoRAMeans, v, spark.MeansContainer, spark.MeansUnload, spark.MeansPerson)
+		}},
+		{"SPARK_LORA_CONTAINER", "name of the server's container, which docker or podman may restart", func(c *Config, v string) error { c.LoRAContainer = v; return nil }},
 		{"SPARK_SEED", "seed of arm order, prompts and arrivals (default 1)", setSeed},
 		{"SPARK_API_KEY", "bearer token for the server; never written anywhere", func(c *Config, v string) error { c.APIKey = v; return nil }},
 		{"SPARK_CA_FILE", "PEM file of the CA that signed the server's certificate", func(c *Config, v string) error { c.CAFile = v; return nil }},
@@ -118,8 +155,8 @@ func ParseConfig(environ []string) (Config, error) {
 			faults = append(faults, fmt.Errorf("hypotheses: %s=%q: %w: %w", name, value, ErrSetting, err))
 		}
 	}
-	if c.BaselineURL != "" && c.Emulator != "" {
-		faults = append(faults, fmt.Errorf("hypotheses: SPARK_EMULATOR and SPARK_BASELINE_URL: %w: set one of them, they name two targets", ErrSetting))
+	if (c.BaselineURL != "" || c.LoRAURL != "") && c.Emulator != "" {
+		faults = append(faults, fmt.Errorf("hypotheses: SPARK_EMULATOR and SPARK_BASELINE_URL or SPARK_LORA_URL: %w: set one of them, they name two targets", ErrSetting))
 	}
 	return c, errors.Join(faults...)
 }
@@ -141,7 +178,7 @@ func atLeastOne(dst *int, v string) error {
 	return nil
 }
 
-func setURL(c *Config, v string) error {
+func setURL(dst *string, v string) error {
 	u, err := url.Parse(v)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return errors.New("want http://host:port or https://host:port")
@@ -149,8 +186,14 @@ func setURL(c *Config, v string) error {
 	if u.User != nil {
 		return errors.New("credentials do not belong in the URL, which is stored (use SPARK_API_KEY)")
 	}
-	c.BaselineURL = strings.TrimSuffix(strings.TrimSuffix(v, "/"), "/v1")
+	*dst = strings.TrimSuffix(strings.TrimSuffix(v, "/"), "/v1")
 	return nil
+}
+
+func setLoRAAPI(c *Config, v string) error {
+	_, err := loadgen.ParseMode(v, true)
+	c.LoRAAPI = v
+	return err
 }
 
 func setSeed(c *Config, v string) error {

@@ -17,7 +17,9 @@ type Design struct {
 	// Notes say where borrowed values came from, such as U_work.
 	Notes []string `json:"notes,omitempty"`
 	Pilot *Pilot   `json:"pilot,omitempty"`
-	Arms  []Arm    `json:"arms"` // in the order of measuring
+	// LoRA is what is known of the adapters; nil without any.
+	LoRA *analysis.LoRASetup `json:"lora,omitempty"`
+	Arms []Arm               `json:"arms"` // in the order of measuring
 }
 
 // Arm is one run of the design: a level of one block.
@@ -35,8 +37,18 @@ type Arm struct {
 	FlushTokens int          `json:"flush_tokens,omitempty"`
 	Load        loadgen.Plan `json:"load"`
 	// Storage is what is done to the disk while the arm is loaded; nil for nothing.
-	Storage  *analysis.Storage `json:"storage,omitempty"`
-	Estimate time.Duration     `json:"estimate_ns"` // expected length, for progress and deadlines
+	Storage *analysis.Storage `json:"storage,omitempty"`
+	// LoRA is what the arm asks of adapters; nil for nothing.
+	LoRA *analysis.LoRA `json:"lora,omitempty"`
+	// Restart makes server and page cache forget the adapters before the arm.
+	Restart bool `json:"restart,omitempty"`
+	// TouchBase and TouchAdapters are how many requests for the base model, and then
+	// for adapters, one each in the order of the list or each user's own, go before
+	// the measured load.
+	TouchBase     int `json:"touch_base,omitempty"`
+	TouchAdapters int `json:"touch_adapters,omitempty"`
+
+	Estimate time.Duration `json:"estimate_ns"` // expected length, for progress and deadlines
 }
 
 // Pilot is a short look at the server before the design is fixed, from which
@@ -84,6 +96,15 @@ func shuffle(blocks [][]Arm, seed uint64) []Arm {
 	}
 	number(arms)
 	return arms
+}
+
+// blocksOfEight is how many blocks a paired design takes: 8 pairs are the least
+// that a test over nine primaries can decide on.
+func blocksOfEight(p Profile) int {
+	if p.Thin {
+		return p.Repeats
+	}
+	return max(8, p.Repeats)
 }
 
 // number puts the arms' place in the run before their names.

@@ -24,7 +24,7 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 			return Judgement{}, "", err
 		}
 	}
-	r, err := openRig(ctx, c, h.ID, h.Preset, deadline, p)
+	r, err := openRig(ctx, c, h, deadline, p)
 	if err != nil {
 		return Judgement{}, "", err
 	}
@@ -152,7 +152,7 @@ func summarize(e *analysis.Experiment) map[string]any {
 // later runs.
 func (r *Rig) handOn(h Handover, dir string) error {
 	if h != (Handover{}) {
-		h.Platform, h.Server, h.Model = r.platform(), r.serverKind(), r.target.server.Endpoint.Model
+		h.Platform, h.Server, h.Model = r.platform(), r.serverKind(), r.target.model()
 		h.Updated = time.Now().UTC().Truncate(time.Second)
 		rel := filepath.Join(filepath.Base(filepath.Dir(dir)), filepath.Base(dir))
 		if h.UWorkUsers > 0 {

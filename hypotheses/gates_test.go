@@ -15,8 +15,14 @@ func sound(id string) *analysis.Experiment {
 	switch id {
 	case "H0":
 		return plantedH0(1, queue)
+	case "H1":
+		return plantedH1(1, claimedH1())
 	case "H4":
 		return plantedH4(1, plantedDisks())
+	case "H5":
+		return plantedH5(1, claimedH5)
+	case "H6":
+		return plantedH6(1, claimedH6())
 	}
 	return each(plantedH2(1, stick(1)), tiered(1))
 }
@@ -59,6 +65,9 @@ func TestGates(t *testing.T) {
 		{"one arm began on a busy machine", "NOT_QUIET", one(func(a *analysis.Measured) { a.Quiet.OK = false })},
 	} {
 		for _, h := range All() {
+			if c.code == "TOO_FEW_REQUESTS" && h.ID == "H1" {
+				continue // a window has as many touches as adapters; see TOO_FEW_LOADS
+			}
 			t.Run(c.code+"/"+c.why+"/"+h.ID, func(t *testing.T) {
 				e := sound(h.ID)
 				c.breaks(e)
@@ -80,7 +89,7 @@ func TestGatesLetGoodRunsThrough(t *testing.T) {
 	}{
 		{"nothing", func(*analysis.Measured) {}},
 		{"half a percent of the requests failed", func(a *analysis.Measured) { a.Summary.Requests.ErrorRate = new(0.005) }},
-		{"as many requests as the profile asks for", func(a *analysis.Measured) { a.TTFT = a.TTFT[5:95] }},
+		{"as many requests as the profile asks for", func(a *analysis.Measured) { a.TTFT = a.TTFT[len(a.TTFT)/20 : len(a.TTFT)*19/20] }},
 		{"one tick in 200 missing", func(a *analysis.Measured) { a.Telemetry.Completeness = 0.995 }},
 		{"prompts 1 % long", func(a *analysis.Measured) { a.PromptTokensMean *= 1.01 }},
 		{"a lag that only looks large beside a short endpoint", func(a *analysis.Measured) { a.Summary.Client.Lag.P95 = 0.9 }},
@@ -144,7 +153,12 @@ func TestJudgesSurviveEmptyWorlds(t *testing.T) {
 		}, analysis.Inconclusive},
 		{"one arm", func(e *analysis.Experiment) { e.Arms = e.Arms[:1] }, analysis.Invalid},
 		{"every TTFT is 0", func(e *analysis.Experiment) {
-			each(e, func(a *analysis.Measured) { clear(a.TTFT) })
+			each(e, func(a *analysis.Measured) {
+				clear(a.TTFT)
+				for i := range a.Touches {
+					a.Touches[i].TTFTMs = 0
+				}
+			})
 		}, analysis.Invalid},
 	} {
 		for _, h := range All() {
@@ -165,7 +179,7 @@ func TestJudgesSurviveEmptyWorlds(t *testing.T) {
 // allFailed leaves an arm in which no request succeeded, as reading its files
 // would.
 func allFailed(a *analysis.Measured) {
-	a.TTFT, a.E2E, a.Cycle, a.Completed = nil, nil, math.NaN(), 0
+	a.TTFT, a.E2E, a.Touches, a.Cycle, a.Completed = nil, nil, nil, math.NaN(), 0
 	a.PromptTokensMean, a.OutputTokensMean, a.CachedTokensMean = math.NaN(), math.NaN(), math.NaN()
 	a.Summary.Requests.OK, a.Summary.Requests.ErrorRate = 0, new(1.0)
 	a.Summary.Requests.Outcomes = map[loadgen.Outcome]int64{loadgen.OutcomeRefused: plantedN}

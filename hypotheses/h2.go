@@ -118,7 +118,7 @@ func (r *Rig) workUsers() (users int, note string) {
 	if r.Config.Users > 0 {
 		return r.Config.Users, fmt.Sprintf("U_work = %d users, given by SPARK_USERS", r.Config.Users)
 	}
-	model := r.target.server.Endpoint.Model
+	model := r.target.model()
 	h, exact, ok := r.cal.Find(r.platform(), r.serverKind(), model, func(h Handover) bool { return h.UWorkUsers > 0 })
 	switch {
 	case exact:

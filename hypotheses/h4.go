@@ -51,7 +51,7 @@ func H4() Hypothesis {
 }
 
 func measureH4(ctx context.Context, r *Rig) (string, error) {
-	r.Profile.Repeats = h4Blocks(r.Profile)
+	r.Profile.Repeats = blocksOfEight(r.Profile)
 	users, usersNote := r.workUsers()
 	ck, ckNote := r.workContext(users)
 	comfy := max(ck/comfyShare/16*16, 64)
@@ -127,15 +127,6 @@ func h4Treatments(p Profile, l *Levers) []analysis.Storage {
 	return append(all, l.storage(analysis.ConditionNull, levelHeavy), l.storage(analysis.ConditionComfyNull, levelHeavy))
 }
 
-// h4Blocks is how many blocks H4 takes: 8 pairs are the least that a test over
-// nine primaries can decide on.
-func h4Blocks(p Profile) int {
-	if p.Thin {
-		return p.Repeats
-	}
-	return max(8, p.Repeats)
-}
-
 // h4Goals are the levels of contention beyond BASELINE, rising.
 func h4Goals(p Profile) []fioctl.Goal {
 	share := func(name string, s float64) fioctl.Goal {
@@ -164,7 +155,7 @@ func (r *Rig) workContext(users int) (tokens int, note string) {
 	if r.Config.Context > 0 {
 		return r.Config.Context, fmt.Sprintf("Ck = %d tokens, given by SPARK_CONTEXT", r.Config.Context)
 	}
-	model := r.target.server.Endpoint.Model
+	model := r.target.model()
 	if h, exact, ok := r.cal.Find(r.platform(), r.serverKind(), model, func(h Handover) bool { return h.CkTokens > 0 }); ok && exact {
 		return h.CkTokens, fmt.Sprintf("Ck = %d tokens, from H2 (%s)", h.CkTokens, h.CkRun)
 	}

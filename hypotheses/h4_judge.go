@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	h4Ratio   = 1.2  // HEAVY over BASELINE, lower bound
-	h4TrendP  = 0.05 // of Page's test
-	h4Confirm = 0.05 // of the two one-sided tests of comfy and null
+	h4Ratio  = 1.2  // HEAVY over BASELINE, lower bound
+	h4TrendP = 0.05 // of Page's test
 )
 
 // h4Data is a run of H4 by condition.
@@ -99,43 +98,12 @@ func (h Hypothesis) judgeH4(e *analysis.Experiment) Judgement {
 	return h.reportH4(e, v, d, slope, effect)
 }
 
-// h4Effect is how much the endpoint moves from one level to another, paired by
-// block, as a ratio with its 95 % interval; same says that it is shown to stay
-// within the smallest effect of interest.
-type h4Effect struct {
-	what  string
-	ratio analysis.Estimate
-	d     []float64
-	err   error // no pairs
-	same  bool
-	tight analysis.Estimate // the 90 % interval that the two one-sided tests read
-}
-
-func (d h4Data) effect(from, to analysis.Level) h4Effect {
-	e := h4Effect{ratio: absent(), tight: absent()}
-	e.what = fmt.Sprintf("TTFT at %s over that at %s", nameOf(to), nameOf(from))
-	pairs, err := lnRatios(from, to, d.q)
-	if e.err = err; err == nil {
-		e.d = pairs
-		if hl, err := analysis.HodgesLehmann(pairs, 0.95); err == nil {
-			e.ratio = expOf(hl)
-		}
-		if same, hl, err := analysis.Equivalent(pairs, analysis.SESOI(0), h4Confirm); err == nil {
-			e.same, e.tight = same, expOf(hl)
-		}
-	}
-	return e
-}
-
-func (e h4Effect) claim(limit float64) analysis.Claim {
-	return analysis.NewClaim(e.what+" (lower bound)", e.ratio, limit, "ratio", e.ratio.Lo >= limit)
+// effect is the effect of moving from one level to another.
+func (d h4Data) effect(from, to analysis.Level) effect {
+	return effectOf(fmt.Sprintf("TTFT at %s over that at %s", nameOf(to), nameOf(from)), from, to, d.q)
 }
 
 func nameOf(l analysis.Level) string { return l.Arms[0].Storage.Level.Name }
-
-func expOf(e analysis.Estimate) analysis.Estimate {
-	return analysis.Estimate{Value: math.Exp(e.Value), Lo: math.Exp(e.Lo), Hi: math.Exp(e.Hi)}
-}
 
 // trend is Page's test over the levels, within blocks.
 func (d h4Data) trend(levels []analysis.Level) analysis.Claim {
@@ -215,7 +183,7 @@ func (d h4Data) pages() analysis.Claim {
 
 // h4Control is a comparison that must show nothing.
 type h4Control struct {
-	h4Effect
+	effect
 	claim analysis.Claim
 }
 
@@ -228,7 +196,7 @@ type h4Control struct {
 // must not be shown to move the tail either.
 func (d h4Data) controls(base, heavy analysis.Level) (controls []h4Control, reasons []string) {
 	confounded := false
-	add := func(e h4Effect, c analysis.Claim, undecided string) {
+	add := func(e effect, c analysis.Claim, undecided string) {
 		controls = append(controls, h4Control{e, c})
 		switch {
 		case e.moved():
@@ -237,7 +205,7 @@ func (d h4Data) controls(base, heavy analysis.Level) (controls []h4Control, reas
 			reasons = append(reasons, undecided)
 		}
 	}
-	still := func(text, undecided string, e h4Effect) {
+	still := func(text, undecided string, e effect) {
 		add(e, analysis.NewClaim(text+" stays within ±10 % (two one-sided tests, 90 % interval)", e.tight, 1.1, "ratio", e.same), undecided)
 	}
 	if n := len(d.comfy); n > 1 {
@@ -251,7 +219,7 @@ func (d h4Data) controls(base, heavy analysis.Level) (controls []h4Control, reas
 		add(moved, analysis.NewClaim("null: TTFT at Ck under the same load off the disk is not shown to move by more than 10 % (90 % interval)", moved.tight, 1.1, "ratio", !moved.moved()), "")
 		placebo := d.effect(d.null[0], heavy)
 		placebo.what = "TTFT at " + nameOf(heavy) + " over that under the same load off the disk"
-		add(h4Effect{d: placebo.d, tight: absent()}, placebo.claim(h4Ratio), "PLACEBO_UNDECIDED")
+		add(effect{d: placebo.d, tight: absent()}, placebo.claim(h4Ratio), "PLACEBO_UNDECIDED")
 	}
 	if confounded {
 		reasons = append([]string{"CPU_CONFOUND"}, reasons...)
@@ -259,20 +227,10 @@ func (d h4Data) controls(base, heavy analysis.Level) (controls []h4Control, reas
 	return controls, reasons
 }
 
-// moved says that a control is shown to differ from 1, by more than 10 %.
-func (e h4Effect) moved() bool {
-	return e.tight.Lo > 1 && e.tight.Value > 1.1 || e.tight.Hi < 1 && e.tight.Value < 1/1.1
-}
-
 // needed is how many blocks would decide: those that find the effect, and those
 // that bring the controls' intervals inside their bounds.
-func (d h4Data) needed(effect h4Effect, controls []h4Control) int {
-	most := 0
-	if noise, err := analysis.AANoise(effect.d); err == nil {
-		if n, err := analysis.PairsNeeded(noise, analysis.SESOI(0), 0.05/9, 0.8); err == nil && effect.ratio.Lo < h4Ratio {
-			most = n
-		}
-	}
+func (d h4Data) needed(effect effect, controls []h4Control) int {
+	most := effect.needed(h4Ratio)
 	for _, c := range controls {
 		room := 2 * (analysis.SESOI(0) - math.Abs(math.Log(c.tight.Value)))
 		if !c.claim.Holds {

@@ -13,6 +13,8 @@ type Hypothesis struct {
 	Claim string // in one sentence
 	// Preset is the emulator's model where nothing else is asked for.
 	Preset string
+	// LoRA says that it is about adapters: another server, and adapters on disk.
+	LoRA bool
 	// Needs says what this machine lacks to measure it (ErrLacking), before
 	// anything is touched; nil where nothing special is needed.
 	Needs func(ctx context.Context, c Config) error
@@ -34,7 +36,7 @@ type Judgement struct {
 }
 
 // All is the plan in order.
-func All() []Hypothesis { return []Hypothesis{H0(), H2(), H4()} }
+func All() []Hypothesis { return []Hypothesis{H0(), H1(), H2(), H4(), H5(), H6()} }
 
 // ByID finds a hypothesis of the plan.
 func ByID(id string) (Hypothesis, bool) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/internal/loopdisk"
 )
 
 // The second lever holds the server's reads before the watched device counts
@@ -21,7 +22,7 @@ func TestRealSecondLeverAlone(t *testing.T) {
 		edit func(t *testing.T, c *Config)
 	}{
 		{"on the disk", func(*testing.T, *Config) {}},
-		{"on a loop device", func(t *testing.T, c *Config) { c.Dir, c.Device = loopDisk(t, 2<<30) }},
+		{"on a loop device", func(t *testing.T, c *Config) { c.Dir, c.Device = loopdisk.New(t, t.TempDir(), 2<<30, true) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := realToy(t)

@@ -80,9 +80,17 @@ func (r *Rig) measureArm(ctx context.Context, arm Arm) error {
 	if err != nil {
 		return err
 	}
+	proof, err := r.makeCold(ctx, arm)
+	if err != nil {
+		return err
+	}
 	out := analysis.Arm{
 		Schema: analysis.ArmSchema, Name: arm.Name, Block: arm.Block, Users: arm.Users,
 		ContextTokens: arm.ContextTokens, OutputTokens: arm.Load.Workload.OutputTokens, Load: arm.Load, Storage: arm.Storage,
+	}
+	if arm.LoRA != nil {
+		use := *arm.LoRA
+		use.Cold, out.LoRA = proof, &use
 	}
 	if out.Quiet, err = r.settle(ctx); err != nil {
 		return err
@@ -112,8 +120,17 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 			return err
 		}
 	}
+	if err := r.observe(out.LoRA, arm, before); err != nil {
+		return err
+	}
+	if err := r.touch(ctx, arm); err != nil {
+		return err
+	}
 	sum, err := r.treated(ctx, dir, arm)
 	if err != nil {
+		return err
+	}
+	if err := r.observe(out.LoRA, arm, after); err != nil {
 		return err
 	}
 	if err := r.awaitIdle(ctx); err != nil {

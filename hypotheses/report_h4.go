@@ -8,7 +8,7 @@ import (
 )
 
 // reportH4 draws and tabulates H4.
-func (h Hypothesis) reportH4(e *analysis.Experiment, v analysis.Verdict, d h4Data, slope h4Slope, effect h4Effect) Judgement {
+func (h Hypothesis) reportH4(e *analysis.Experiment, v analysis.Verdict, d h4Data, slope h4Slope, effect effect) Judgement {
 	f := analysis.H4Figure{
 		Caption: caption(e), Width: analysis.FigureColumn, Quantile: v.Quantile, Verdict: verdictLine(v),
 		Levels: d.figureLevels(d.paging), Comfy: d.figureLevels(d.comfy), Null: d.figureLevels(d.null), ComfyNull: d.figureLevels(d.comfyNull),

@@ -1,6 +1,7 @@
 package hypotheses
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,17 +47,17 @@ type Rig struct {
 	man        spark.Manifest
 	cal        CalibrationFile
 	levers     *Levers // of H4; nil for the others
+	lora       *lora   // of H1, H5 and H6; nil for the others
 	cleanups   []func() error
 }
 
-// openRig takes the machine for hypothesis id. preset is the emulator's model
-// where nothing else is asked for. On error everything is undone again, but
-// for a run directory that tells why.
-func openRig(ctx context.Context, c Config, id, preset string, deadline time.Time, p Progress) (*Rig, error) {
+// openRig takes the machine for a hypothesis. On error everything is undone
+// again, but for a run directory that tells why.
+func openRig(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p Progress) (*Rig, error) {
 	if buildtags.Race && !c.Force {
 		return nil, fmt.Errorf("hypotheses: measure: %w", ErrUnfitBuild)
 	}
-	r := &Rig{hypothesis: id, Config: c, Progress: p, Deadline: deadline, clk: clock.New()}
+	r := &Rig{hypothesis: h.ID, Config: c, Progress: p, Deadline: deadline, clk: clock.New()}
 	r.epoch = r.clk.Now()
 	if err := r.places(); err != nil {
 		return nil, err
@@ -68,10 +69,10 @@ func openRig(ctx context.Context, c Config, id, preset string, deadline time.Tim
 	if r.lock, err = spark.AcquireLock(c.lockPath()); err != nil {
 		return nil, err
 	}
-	if r.run, err = bundle.Create(r.results, id, time.Now()); err != nil {
+	if r.run, err = bundle.Create(r.results, h.ID, time.Now()); err != nil {
 		return nil, errors.Join(err, r.lock.Release())
 	}
-	if err := r.openServer(ctx, preset); err != nil {
+	if err := r.openServer(ctx, h); err != nil {
 		return nil, errors.Join(err, r.abandon(err))
 	}
 	return r, nil
@@ -116,12 +117,18 @@ func (r *Rig) places() error {
 	return nil
 }
 
-func (r *Rig) openServer(ctx context.Context, preset string) error {
-	if err := r.findDevice(); err != nil {
+func (r *Rig) openServer(ctx context.Context, h Hypothesis) error {
+	watched := r.dir
+	open := openTarget
+	if h.LoRA {
+		open = openLoRATarget
+		watched = cmp.Or(r.Config.LoRADir, watched)
+	}
+	if err := r.findDevice(watched); err != nil {
 		return err
 	}
 	truth := filepath.Join(r.run.Dir(), "raw", "server-truth.jsonl.zst")
-	t, err := openTarget(ctx, r.Config, targetPlace{preset: preset, dir: r.dir, truth: truth, epoch: r.epoch}, r.Progress)
+	t, err := open(ctx, r.Config, targetPlace{preset: h.Preset, dir: r.dir, truth: truth, epoch: r.epoch}, r.Progress)
 	if err != nil {
 		return err
 	}
@@ -143,6 +150,7 @@ func (r *Rig) describe() spark.Manifest {
 		Machine: spark.Probe(spark.ProbeConfig{Places: []spark.PlaceOf{{Role: "disk under test", Dir: r.dir}, {Role: "results", Dir: r.results}}}),
 		Build:   spark.ReadBuild(), Emulator: t.config, Process: t.child,
 	}
+	m.Target.Model = t.model()
 	for _, given := range []struct {
 		fact **int64
 		name string
@@ -167,12 +175,12 @@ func (r *Rig) describe() spark.Manifest {
 
 // findDevice derives the watched disk from the directory that matters, unless
 // the user named one.
-func (r *Rig) findDevice() error {
+func (r *Rig) findDevice(dir string) error {
 	if r.Config.Device != "" {
 		r.device = r.Config.Device
 		return nil
 	}
-	d, err := sysmon.DeviceOf(r.dir, "/proc", "/sys")
+	d, err := sysmon.DeviceOf(dir, "/proc", "/sys")
 	if err != nil {
 		return fmt.Errorf("%w (choose a directory on the disk under test with SPARK_DIR)", err)
 	}

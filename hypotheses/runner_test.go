@@ -38,7 +38,9 @@ func TestMain(m *testing.M) {
 		flag.String(flagName(s.Env), "", s.Help+" (environment: "+s.Env+")")
 	}
 	flag.Parse()
-	os.Exit(m.Run())
+	exit := m.Run()
+	toyAdapters.remove()
+	os.Exit(exit)
 }
 
 // flagName is the flag twin of an environment name: SPARK_KV_TOKENS is

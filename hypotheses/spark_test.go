@@ -8,5 +8,8 @@ import "testing"
 // in this file alone; the tests are one line each.
 
 func TestH0(t *testing.T) { run(t, H0()) }
+func TestH1(t *testing.T) { run(t, H1()) }
 func TestH2(t *testing.T) { run(t, H2()) }
 func TestH4(t *testing.T) { run(t, H4()) }
+func TestH5(t *testing.T) { run(t, H5()) }
+func TestH6(t *testing.T) { run(t, H6()) }
