@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,15 +15,18 @@ import (
 )
 
 type loadCmd struct {
-	URL       string        `default:"http://127.0.0.1:8000" help:"OpenAI-compatible server."`
+	URL       string        `default:"http://127.0.0.1:8000" help:"Server."`
+	APIMode   string        `name:"api-mode" default:"auto" help:"How to talk to it: openai, triton, or more finely a dialect or flavour, such as openai-chat, triton-vllm or llamacpp; auto is triton with adapters, else openai."`
 	Model     string        `help:"Model id; default: the first that the server lists."`
 	Users     int           `short:"U" default:"8" help:"Closed loop of so many users."`
+	Turns     int           `help:"End each user after so many requests, and the load with the last of them; default: never."`
 	Rate      float64       `help:"Open loop instead: Poisson arrivals per second."`
 	Duration  time.Duration `default:"10s" help:"Measured window."`
 	Warmup    time.Duration `default:"1s" help:"Load before the window."`
 	Prompt    int           `default:"256" help:"Prompt length in tokens, calibrated against the server."`
 	MaxTokens int           `default:"64" help:"Output tokens."`
-	Seed      uint64        `default:"1" help:"Seed of arrivals and prompts."`
+	Seed      uint64        `default:"1" help:"Seed of arrivals, prompts and adapters."`
+	LoRA      loraFlags     `embed:"" prefix:"lora-"`
 	Records   string        `type:"path" help:"Write every request's record to this file (.jsonl.zst)."`
 	JSON      bool          `help:"Print the summary as JSON."`
 	KeyEnv    string        `default:"SPARK_API_KEY" help:"Environment variable that holds the API key."`
@@ -31,25 +35,23 @@ type loadCmd struct {
 
 // Run loads the server and prints the summary.
 func (c loadCmd) Run(ctx context.Context, s streams) (err error) {
-	server, err := spark.Attach(ctx, spark.Endpoint{URL: c.URL, Model: c.Model, APIKey: os.Getenv(c.KeyEnv), CAFile: c.CAFile})
+	adapters, err := c.LoRA.adapters()
 	if err != nil {
 		return err
 	}
-	t := loadgen.Target{
-		BaseURL: server.Endpoint.URL, Model: server.Endpoint.Model, Dialect: loadgen.Dialect(server.Dialect),
-		Flavor: server.Flavor.Requests(), APIKey: server.Endpoint.APIKey, CAFile: c.CAFile,
-	}
-	fmt.Fprintf(s.err, "%s: %s, %s\n", c.URL, server.Endpoint.Model, server.Flavor)
-	if t.Calibration, err = loadgen.CalibrateTarget(ctx, t, []int{c.Prompt}); err != nil {
+	p := c.plan(adapters)
+	if err := p.Validate(); err != nil {
 		return err
 	}
-	p := loadgen.Plan{
-		Arrivals: loadgen.Users(c.Users),
-		Workload: loadgen.Workload{PromptTokens: c.Prompt, OutputTokens: c.MaxTokens, Nonce: loadgen.Nonce{Position: loadgen.NonceStart}},
-		Warmup:   c.Warmup, Measure: c.Duration, Drain: 10 * time.Minute, Seed: c.Seed,
+	t, err := c.attach(ctx, s, len(adapters.List) > 0)
+	if err != nil {
+		return err
 	}
-	if c.Rate > 0 {
-		p.Arrivals = loadgen.Poisson(c.Rate)
+	if t.Calibration, err = c.calibrate(ctx, s, t); err != nil {
+		return err
+	}
+	if err := c.LoRA.check(ctx, s, t, adapters.List); err != nil {
+		return err
 	}
 	sink := func(*loadgen.Record) error { return nil }
 	if c.Records != "" {
@@ -64,7 +66,60 @@ func (c loadCmd) Run(ctx context.Context, s streams) (err error) {
 	return errors.Join(err, c.print(s, sum))
 }
 
+func (c loadCmd) plan(adapters loadgen.Adapters) loadgen.Plan {
+	p := loadgen.Plan{
+		Arrivals: loadgen.Users(c.Users),
+		Workload: loadgen.Workload{
+			PromptTokens: c.Prompt, OutputTokens: c.MaxTokens, Adapters: adapters,
+			Nonce: loadgen.Nonce{Position: loadgen.NonceStart},
+		},
+		Warmup: c.Warmup, Measure: c.Duration, Drain: 10 * time.Minute, Seed: c.Seed,
+	}
+	if c.Rate > 0 {
+		p.Arrivals = loadgen.Poisson(c.Rate)
+	}
+	p.Arrivals.Turns = c.Turns
+	return p
+}
+
+// attach finds out how to talk to the server.
+func (c loadCmd) attach(ctx context.Context, s streams, adapters bool) (loadgen.Target, error) {
+	mode, err := loadgen.ParseMode(c.APIMode, adapters)
+	if err != nil {
+		return loadgen.Target{}, err
+	}
+	server, err := spark.Attach(ctx, spark.Endpoint{
+		URL: c.URL, Model: c.Model, APIKey: os.Getenv(c.KeyEnv), CAFile: c.CAFile, API: spark.APIOf(mode),
+	})
+	switch {
+	case err != nil && c.APIMode == "auto" && mode.Triton:
+		return loadgen.Target{}, fmt.Errorf("%w (with adapters --api-mode auto is triton: name openai, or what the server is, if it has no Triton API)", err)
+	case err != nil:
+		return loadgen.Target{}, err
+	}
+	t := loadgen.Target{
+		BaseURL: server.Endpoint.URL, Model: server.Endpoint.Model, Dialect: loadgen.Dialect(server.Dialect),
+		APIKey: server.Endpoint.APIKey, CAFile: c.CAFile, LoRASeparator: c.LoRA.Separator,
+	}
+	if !t.Dialect.Triton() {
+		t.Flavor = cmp.Or(mode.Flavor, server.Flavor.Requests())
+	}
+	fmt.Fprintf(s.err, "%s: %s, %s, %s\n", c.URL, server.Endpoint.Model, server.Flavor, t.Dialect)
+	return t, nil
+}
+
+// calibrate makes prompts of exact length, where the server counts tokens.
+func (c loadCmd) calibrate(ctx context.Context, s streams, t loadgen.Target) (loadgen.Calibration, error) {
+	calib, err := loadgen.CalibrateTarget(ctx, t, []int{c.Prompt})
+	if t.Dialect.Triton() && errors.Is(err, loadgen.ErrNoTokenCount) {
+		fmt.Fprintf(s.err, "the server does not count prompts: one of %d words is taken for %d tokens\n", c.Prompt, c.Prompt)
+		return loadgen.Calibration{}, nil
+	}
+	return calib, err
+}
+
 func (c loadCmd) print(s streams, sum loadgen.Summary) error {
+	warnOfAdapters(s, sum.Requests)
 	if c.JSON {
 		enc := json.NewEncoder(s.out)
 		enc.SetIndent("", "  ")
@@ -75,6 +130,12 @@ func (c loadCmd) print(s streams, sum loadgen.Summary) error {
 		return err
 	}
 	fmt.Fprint(s.out, text)
+	if len(sum.Adapters) > 0 {
+		if text, err = adapterTable(sum.Adapters).Text(); err != nil {
+			return err
+		}
+		fmt.Fprint(s.out, "\n"+text+"\n")
+	}
 	fmt.Fprintf(s.out, "requests: %d due, %d ok %v\n", sum.Requests.Due, sum.Requests.OK, sum.Requests.Outcomes)
 	if r := sum.Rates; r != nil {
 		fmt.Fprintf(s.out, "rates: %.1f requests/s, %.0f output tokens/s, %.1f in flight\n", r.RequestsPerSec, r.OutputTokensPerSec, r.InFlight)

@@ -22,12 +22,13 @@ import (
 )
 
 type cli struct {
-	Run     runCmd     `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
-	Judge   judgeCmd   `cmd:"" help:"Judge runs again from their files, on any machine."`
-	Load    loadCmd    `cmd:"" help:"Load a server by hand and print what the requests saw."`
-	Fio     fioCmd     `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
-	Monitor monitorCmd `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
-	Serve   serveCmd   `cmd:"" help:"Serve an LLM."`
+	Run      runCmd      `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
+	Judge    judgeCmd    `cmd:"" help:"Judge runs again from their files, on any machine."`
+	Load     loadCmd     `cmd:"" help:"Load a server by hand and print what the requests saw."`
+	Fio      fioCmd      `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
+	Monitor  monitorCmd  `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
+	Serve    serveCmd    `cmd:"" help:"Serve an LLM."`
+	Adapters adaptersCmd `cmd:"" help:"Make LoRA adapters to load a server with, or check your own."`
 }
 
 // streams are where a command writes.

@@ -37,7 +37,7 @@ func TestHelp(t *testing.T) {
 		want []string
 	}{
 		{nil, []string{"Usage: spark <command>", "run <hypothesis>", "judge <dir>", "load", "monitor", "serve emulator"}},
-		{[]string{"run"}, []string{"Usage: spark run <hypothesis>", "H2 and H4.", "--profile", "SPARK_"}},
+		{[]string{"run"}, []string{"Usage: spark run <hypothesis>", "H5 and H6.", "--profile", "SPARK_"}},
 		{[]string{"judge"}, []string{"Usage: spark judge <dir>", "from their files"}},
 		{[]string{"load"}, []string{"Usage: spark load", "--url", "--users", "--rate", "--json", "--records"}},
 		{[]string{"monitor"}, []string{"Usage: spark monitor", "--interval", "--check", "--device"}},
@@ -45,6 +45,9 @@ func TestHelp(t *testing.T) {
 		{[]string{"fio", "calibrate"}, []string{"Usage: spark fio calibrate <dir>", "Examples:", "results/fio-calibration.json", "--full --size 32GiB", "--remove"}},
 		{[]string{"fio", "probe"}, []string{"Usage: spark fio probe <dir>", "Examples:", "needs no fio", "--rate=50", "--duration=10s"}},
 		{[]string{"fio", "load"}, []string{"Usage: spark fio load --depth=INT <dir>", "Examples:", "Ctrl-C", "--rate", "--block"}},
+		{[]string{"adapters"}, []string{"Usage: spark adapters <command>", "make <dir>", "check <dir>"}},
+		{[]string{"adapters", "make"}, []string{"Usage: spark adapters make <dir>", "Examples:", "--model=\"L8B\"", "--rank=16", "all-linear", "83.9", "Ctrl-C"}},
+		{[]string{"adapters", "check"}, []string{"Usage: spark adapters check <dir>", "Examples:", "page cache", "cp -rL", "--json"}},
 		{[]string{"serve"}, []string{"Usage: spark serve <command>", "emulator"}},
 		{[]string{"serve", "emulator"}, []string{"Usage: spark serve emulator", "--addr", "--dir", "--no-paging", "--strict"}},
 	} {
@@ -73,7 +76,7 @@ func TestBadUsage(t *testing.T) {
 		{"nothing to judge", []string{"judge"}, "<dir>"},
 		{"no such hypothesis", []string{"run", "H9"}, `no hypothesis "H9"`},
 		{"one of two is unknown: nothing is measured first", []string{"run", "H0", "H9"}, `no hypothesis "H9"`},
-		{"nor does the list of those there are end early", []string{"run", "h4"}, "H0, H2 and H4"},
+		{"nor does the list of those there are end early", []string{"run", "h4"}, "H4, H5 and H6"},
 		{"no such profile", []string{"run", "--profile", "fast", "H0"}, "smoke, quick, full"},
 		{"no such preset", []string{"serve", "emulator", "--model", "GPT"}, "L8B"},
 		{"no file to record to", []string{"monitor", "--device", "x"}, "name the file"},
