@@ -44,7 +44,10 @@ type Experiment struct {
 	Dir      string
 	Plan     Head
 	Manifest spark.Manifest
-	Arms     []*Measured // in the order of measuring
+	Arms     []*Measured // in the order of measuring; none where it only rests on others
+	// Sources are the runs that an analytical hypothesis judges, in the order in
+	// which its bundle names them.
+	Sources []*Experiment
 }
 
 // OpenExperiment verifies and reads the run in dir. Errors name the file; they
@@ -73,12 +76,15 @@ func OpenExperiment(dir string) (*Experiment, error) {
 	if err := readJSON(filepath.Join(dir, "plan.json"), &e.Plan); err != nil {
 		return nil, err
 	}
-	return e, e.readArms()
+	if err := e.readArms(); err != nil {
+		return nil, err
+	}
+	return e, e.readSources()
 }
 
 func (e *Experiment) readArms() error {
 	entries, err := os.ReadDir(filepath.Join(e.Dir, "raw"))
-	if err != nil {
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || len(e.Plan.Arms) > 0) {
 		return fmt.Errorf("analysis: open run: %w", err)
 	}
 	for _, entry := range entries {

@@ -41,6 +41,9 @@ type Measured struct {
 	CachedTokensMean float64 // part of the prompt that the server reused
 
 	Telemetry Telemetry
+	// Counters are over the measured window, and Slices its steps in order.
+	Counters Counters
+	Slices   []Slice
 	// Contention is the evidence of what Storage did; nil without Storage.
 	Contention *Contention
 }
@@ -76,10 +79,7 @@ func (m *Measured) QuantileMs(q float64) (v float64, ok bool) {
 // blocks that BootstrapQuantile resamples inside a run: 10 s, or 1 s where the
 // measured window is shorter than 30 s.
 func (m *Measured) TTFTWindows() [][]float64 {
-	width := 10 * time.Second
-	if m.Summary.Window.Length() < 30*time.Second {
-		width = time.Second
-	}
+	width := sliceWidth(m.Summary.Window.Length())
 	at, values := make([]time.Duration, len(m.byDue)), make([]float64, len(m.byDue))
 	for i, v := range m.byDue {
 		at[i], values[i] = v.due, v.ms
@@ -130,10 +130,14 @@ func measure(dir string) (*Measured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("analysis: read telemetry: %w: %w", err, damageOf(err))
 	}
-	m.Telemetry = reduce(table, m.Summary.Window, m.Idle)
-	if err := m.readServer(filepath.Join(dir, "server.jsonl.zst")); err != nil {
+	served, err := readServer(filepath.Join(dir, "server.jsonl.zst"))
+	if err != nil {
 		return nil, err
 	}
+	w := m.Summary.Window
+	m.Telemetry = reduce(table, w, m.Idle)
+	m.Telemetry.ServerMBPerSec = served.mbPerSec(w.Start, w.End)
+	m.Counters, m.Slices = countersOf(table, served, w.Start, w.End), m.slicesOf(table, served)
 	return m, m.readContention(dir)
 }
 
@@ -171,17 +175,15 @@ func (m *Measured) readRecords(path string) error {
 }
 
 // readServer reads the server's counters; a server without any left no file.
-func (m *Measured) readServer(path string) error {
-	m.Telemetry.ServerMBPerSec = math.NaN()
+func readServer(path string) (serverReads, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
-	rate, err := serverReadRate(spark.Points(jsonl.Read[spark.Scrape](path)), m.Summary.Window)
+	served, err := readServerReads(spark.Points(jsonl.Read[spark.Scrape](path)))
 	if err != nil {
-		return fmt.Errorf("analysis: read server counters: %w: %w", err, damageOf(err))
+		return nil, fmt.Errorf("analysis: read server counters: %w: %w", err, damageOf(err))
 	}
-	m.Telemetry.ServerMBPerSec = rate
-	return nil
+	return served, nil
 }
 
 // damageOf says what a file that cannot be read means for the run.

@@ -1,8 +1,10 @@
 package analysis
 
 import (
+	"cmp"
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spark-harness/harness/loadgen"
@@ -14,29 +16,44 @@ import (
 // whole milliseconds, longer than most of them.
 const minAwaitIOs = 20
 
-// serverReadRate is what the server says it read back from a disk in the
-// window, in MB/s, from its counters as they were scraped beside the load: NaN
-// where it does not say, or was not asked often enough. Between two readings
-// the counter is taken to grow evenly.
-func serverReadRate(points iter.Seq2[spark.Point, error], w loadgen.Window) (float64, error) {
-	at := map[time.Duration]float64{w.Start: math.NaN(), w.End: math.NaN()}
-	var before *spark.Point
+// serverReads is what the server says it read back from a disk, as it was
+// scraped beside the load, ascending in time. Empty where it does not say.
+type serverReads []serverRead
+
+type serverRead struct {
+	t     time.Duration
+	bytes float64 // since the server's start
+}
+
+func readServerReads(points iter.Seq2[spark.Point, error]) (serverReads, error) {
+	var out serverReads
 	for p, err := range points {
 		if err != nil {
-			return math.NaN(), err
+			return nil, err
 		}
-		if p.Error != "" || p.Counters.DiskInBytes == nil {
-			continue
+		if p.Error == "" && p.Counters.DiskInBytes != nil {
+			out = append(out, serverRead{p.T, *p.Counters.DiskInBytes})
 		}
-		for edge := range at {
-			if before != nil && before.T <= edge && edge < p.T {
-				share := float64(edge-before.T) / float64(p.T-before.T)
-				at[edge] = *before.Counters.DiskInBytes*(1-share) + *p.Counters.DiskInBytes*share
-			}
-		}
-		before = &p
 	}
-	return (at[w.End] - at[w.Start]) / 1e6 / w.Length().Seconds(), nil
+	return out, nil
+}
+
+// mbPerSec is the mean rate of [from, to) in MB/s: NaN where the server does not
+// say, or was not asked often enough. Between two readings the counter is taken
+// to grow evenly.
+func (s serverReads) mbPerSec(from, to time.Duration) float64 {
+	return (s.at(to) - s.at(from)) / 1e6 / (to - from).Seconds()
+}
+
+// at is the counter at one instant, NaN outside the readings.
+func (s serverReads) at(t time.Duration) float64 {
+	i, _ := slices.BinarySearchFunc(s, t, func(r serverRead, t time.Duration) int { return cmp.Compare(r.t, t+1) })
+	if i == 0 || i == len(s) { // the first reading after t
+		return math.NaN()
+	}
+	before, after := s[i-1], s[i]
+	share := float64(t-before.t) / float64(after.t-before.t)
+	return before.bytes*(1-share) + after.bytes*share
 }
 
 // reduce takes from a telemetry record what judges read; see Telemetry.

@@ -118,15 +118,17 @@ func TestServerReadRateIsOverTheWindow(t *testing.T) {
 		}
 	}
 	w := loadgen.Window{Start: 1500 * time.Millisecond, End: 3500 * time.Millisecond}
-	got, err := serverReadRate(seq(point(0, 0), point(time.Second, 0), point(2*time.Second, 10e6), point(3*time.Second, 40e6), point(4*time.Second, 60e6)), w)
-	require.NoError(t, err)
+	rate := func(points iter.Seq2[spark.Point, error]) float64 {
+		served, err := readServerReads(points)
+		require.NoError(t, err)
+		return served.mbPerSec(w.Start, w.End)
+	}
+	got := rate(seq(point(0, 0), point(time.Second, 0), point(2*time.Second, 10e6), point(3*time.Second, 40e6), point(4*time.Second, 60e6)))
 	require.InDelta(t, (50-5)/2.0, got, 1e-9, "half a second of the second reading and half of the last are outside")
 
-	got, err = serverReadRate(seq(point(2*time.Second, 0), point(3*time.Second, 9e6)), w)
-	require.NoError(t, err)
+	got = rate(seq(point(2*time.Second, 0), point(3*time.Second, 9e6)))
 	require.True(t, math.IsNaN(got), "the window reaches past the readings")
 
-	got, err = serverReadRate(seq(spark.Point{T: 0}, spark.Point{T: 5 * time.Second}), w)
-	require.NoError(t, err)
+	got = rate(seq(spark.Point{T: 0}, spark.Point{T: 5 * time.Second}))
 	require.True(t, math.IsNaN(got), "a server that does not count")
 }

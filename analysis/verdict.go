@@ -40,6 +40,10 @@ type Verdict struct {
 	Target     Target   `json:"target"`
 	Claims     []Claim  `json:"claims"`
 	Power      Power    `json:"power"`
+	// P is the one-sided p-value of the hypothesis' primary claim, in [0,1], for
+	// Holm's correction where several hypotheses are reported together; nil where
+	// it could not be computed.
+	P *float64 `json:"p,omitempty"`
 }
 
 // Target is the server that was measured.

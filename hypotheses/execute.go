@@ -24,10 +24,24 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 			return Judgement{}, "", err
 		}
 	}
+	var g Gathered
+	if h.Gather != nil {
+		results, err := c.results()
+		if err != nil {
+			return Judgement{}, "", err
+		}
+		if g, err = h.Gather(ctx, Archive{Config: c, Results: results, Deadline: deadline, Progress: p}); err != nil {
+			return Judgement{}, "", err
+		}
+		if g.Blocks == 0 {
+			return judgeRest(c, h, g, results, p)
+		}
+	}
 	r, err := openRig(ctx, c, h, deadline, p)
 	if err != nil {
 		return Judgement{}, "", err
 	}
+	r.Gathered = g
 	dir, err := h.Measure(ctx, r)
 	if errors.Is(err, unix.ENOSPC) && !errors.Is(err, bundle.ErrDiskFull) {
 		err = fmt.Errorf("%w: %w", err, bundle.ErrDiskFull)
@@ -45,6 +59,18 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 	}
 	p.livef("")
 	return j, dir, nil
+}
+
+// judgeRest judges runs of others, without measuring anything.
+func judgeRest(c Config, h Hypothesis, g Gathered, results string, p Progress) (Judgement, string, error) {
+	dir, err := rest(c, h, g, results)
+	if err != nil {
+		return Judgement{}, "", err
+	}
+	p.livef("%s  judging %d runs", h.ID, len(g.Runs))
+	j, err := Rejudge(h, dir)
+	p.livef("")
+	return j, dir, err
 }
 
 // Rejudge judges the committed run in dir and writes dir/derived anew. It needs

@@ -18,8 +18,12 @@ type Hypothesis struct {
 	// Needs says what this machine lacks to measure it (ErrLacking), before
 	// anything is touched; nil where nothing special is needed.
 	Needs func(ctx context.Context, c Config) error
+	// Gather finds the runs that an analytical hypothesis judges, and measures
+	// those that are missing; nil for a hypothesis that judges its own.
+	Gather func(ctx context.Context, a Archive) (Gathered, error)
 	// Measure makes the design and lets the rig run it; it returns the run's
-	// directory.
+	// directory. An analytical hypothesis is asked only for the blocks that
+	// Gather found lacking (Rig.Gathered), and may have none.
 	Measure func(ctx context.Context, r *Rig) (dir string, err error)
 	// Judge is a pure function of the run.
 	Judge func(e *analysis.Experiment) Judgement

@@ -24,7 +24,7 @@ func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
 	if err := r.calibratePrompts(ctx, d); err != nil {
 		return "", err
 	}
-	if err := errors.Join(r.run.WriteJSON("plan.json", d), r.run.WriteJSON("manifest.json", r.man)); err != nil {
+	if err := errors.Join(r.run.WriteJSON("plan.json", d), r.run.WriteJSON("manifest.json", r.man), r.writeSources()); err != nil {
 		return "", err
 	}
 	start := time.Now()
@@ -46,6 +46,15 @@ func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
 	}
 	r.Progress.livef("")
 	return dir, r.lock.Release()
+}
+
+// writeSources names the runs that the verdict will also rest on.
+func (r *Rig) writeSources() error {
+	if len(r.Gathered.Runs) == 0 {
+		return nil
+	}
+	list, err := r.Gathered.sources()
+	return errors.Join(err, r.run.WriteJSON(analysis.SourcesFile, list))
 }
 
 // tick shows where the run is. The estimate of the rest is the plan's, scaled

@@ -34,6 +34,7 @@ type Rig struct {
 	Profile  Profile
 	Progress Progress
 	Deadline time.Time // zero: none
+	Gathered Gathered  // what an analytical hypothesis rests on beside its own arms
 
 	hypothesis string
 	results    string // absolute
@@ -87,29 +88,37 @@ func (c Config) lockPath() string {
 	return filepath.Join(os.TempDir(), "spark-harness.lock")
 }
 
-// places settles the directories.
-func (r *Rig) places() error {
-	cwd, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("hypotheses: %w", err)
-	}
-	r.results, r.dir = r.Config.Results, r.Config.Dir
-	if r.results == "" || r.dir == "" {
+// place is the absolute path of a directory that the user chose, else of name
+// in the module.
+func place(chosen, name string) (string, error) {
+	if chosen == "" {
+		cwd, err := os.Getwd()
+		if err != nil {
+			return "", fmt.Errorf("hypotheses: %w", err)
+		}
 		root, err := ModuleRoot(cwd)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if r.results == "" {
-			r.results = filepath.Join(root, "results")
-		}
-		if r.dir == "" {
-			r.dir = filepath.Join(root, ".spark")
-		}
+		chosen = filepath.Join(root, name)
 	}
-	for _, d := range []*string{&r.results, &r.dir} {
-		if *d, err = filepath.Abs(*d); err != nil {
-			return fmt.Errorf("hypotheses: %w", err)
-		}
+	abs, err := filepath.Abs(chosen)
+	if err != nil {
+		return "", fmt.Errorf("hypotheses: %w", err)
+	}
+	return abs, nil
+}
+
+// results is the absolute path of the run bundles.
+func (c Config) results() (string, error) { return place(c.Results, "results") }
+
+// places settles the directories.
+func (r *Rig) places() (err error) {
+	if r.results, err = place(r.Config.Results, "results"); err != nil {
+		return err
+	}
+	if r.dir, err = place(r.Config.Dir, ".spark"); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return fmt.Errorf("hypotheses: make directory on the disk under test: %w (choose a writable one with SPARK_DIR)", err)
