@@ -123,7 +123,9 @@ func thin(ticks []FigureTick, stride int) []FigureTick {
 }
 
 // decades gives powers of ten first, then 2 and 5 in between, which get no
-// label where the decades alone fill the axis.
+// label where the decades alone fill the axis, then the other digits, which get
+// one where the axis is shorter than a decade: without them it would read like
+// a linear one.
 func (a axis) decades(n int) []FigureTick {
 	first, last := math.Floor(math.Log10(a.lo)), math.Ceil(math.Log10(a.hi))
 	stride := math.Max(1, math.Ceil((last-first)/float64(max(n, 2))))
@@ -140,16 +142,21 @@ func (a axis) decades(n int) []FigureTick {
 	if stride > 1 {
 		return ticks
 	}
-	roomy := math.Log10(a.hi/a.lo)*3 <= float64(n)+2
-	for e := first; e <= last; e++ {
-		for _, m := range []float64{2, 5} {
-			v := m * math.Pow(10, e)
-			label := ""
-			if roomy {
-				label = numberLabel(v)
+	between := func(named bool, digits ...float64) {
+		for _, digit := range digits {
+			for e := first; e <= last; e++ {
+				v, label := digit*math.Pow(10, e), ""
+				if named {
+					label = numberLabel(v)
+				}
+				add(v, label)
 			}
-			add(v, label)
 		}
+	}
+	span := math.Log10(a.hi / a.lo)
+	between(3*span <= float64(n)+2, 2, 5)
+	if span <= 3 {
+		between(span < 1, 3, 4, 7, 6, 8, 9)
 	}
 	return ticks
 }
