@@ -17,7 +17,7 @@ func TestTicks(t *testing.T) {
 	}{
 		{"users", FigureLog2, 0.9, 280, 7, "1 2 4 8 16 32 64 128 256"},
 		{"tokens", FigureLog2, 250, 4200, 7, "256 512 1k 2k 4k"},
-		{"under two octaves there are too few powers", FigureLog2, 10, 30, 5, "10 20"},
+		{"under two octaves there are too few powers", FigureLog2, 10, 30, 5, "10 20 30"},
 		{"one decade of ms", FigureLog10, 40, 1100, 7, "100 1000 200 50 500"},
 		{"less than a decade needs more digits", FigureLog10, 40, 180, 5, "100 50 40 70 60 80 90"},
 		{"many decades keep every third", FigureLog10, 1e-6, 1e6, 5, "1e-06 0.001 1 1000 1M"},
