@@ -24,6 +24,7 @@ import (
 type cli struct {
 	Run      runCmd      `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
 	Judge    judgeCmd    `cmd:"" help:"Judge runs again from their files, on any machine."`
+	Compare  compareCmd  `cmd:"" help:"Hold two results directories against each other, in plain words."`
 	Load     loadCmd     `cmd:"" help:"Load a server by hand and print what the requests saw."`
 	Fio      fioCmd      `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
 	Monitor  monitorCmd  `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
