@@ -32,10 +32,13 @@ func sliceWidth(window time.Duration) time.Duration {
 }
 
 // slicesOf cuts the measured window into steps of sliceWidth; a rest shorter
-// than a step is left out.
+// than a step is left out, and a window shorter than one is a step of its own.
 func (m *Measured) slicesOf(t *sysmon.Table, served serverReads) []Slice {
 	w := m.Summary.Window
-	width := sliceWidth(w.Length())
+	width := min(sliceWidth(w.Length()), w.Length())
+	if width <= 0 {
+		return nil
+	}
 	due := slices.Clone(m.byDue)
 	slices.SortStableFunc(due, func(a, b timed) int { return int(a.due - b.due) })
 	var out []Slice

@@ -66,6 +66,8 @@ type Claim struct {
 	Limit *float64 `json:"limit"`
 	Unit  string   `json:"unit"`
 	Holds bool     `json:"holds"`
+	// Beside says that the claim stands beside the verdict and decides nothing.
+	Beside bool `json:"beside,omitempty"`
 }
 
 // Power is how many blocks (repeats, pairs) were measured and how many the
@@ -117,8 +119,8 @@ func isCode(s string) bool {
 
 // Validate reports everything that makes the verdict incomplete or
 // contradictory, joined, each error wrapping ErrVerdict: an unknown outcome, a
-// SUPPORTED with no claim or with one that does not hold, an INVALID or
-// INCONCLUSIVE without a reason, an interval upside down, a number that JSON
+// SUPPORTED without a claim that decides or with one that does not hold, an
+// INVALID or INCONCLUSIVE without a reason, an interval upside down, a number that JSON
 // cannot carry.
 func (v Verdict) Validate() error {
 	var errs []error
@@ -141,11 +143,11 @@ func (v Verdict) Validate() error {
 	}
 	switch v.Outcome {
 	case Supported:
-		if len(v.Claims) == 0 {
+		if !slices.ContainsFunc(v.Claims, func(c Claim) bool { return !c.Beside }) {
 			refuse("SUPPORTED without a claim")
 		}
 		for _, c := range v.Claims {
-			if !c.Holds {
+			if !c.Holds && !c.Beside {
 				refuse("SUPPORTED although %q does not hold", c.Text)
 			}
 		}
@@ -189,7 +191,8 @@ func (c Claim) fault() string {
 const textWidth = 78 // columns of String, for a terminal of 80
 
 // String is the verdict on one screen, for people: plain text of at most 78
-// columns (longer words stay whole), one line per claim, ending in a newline.
+// columns (longer words stay whole), one line per claim (yes, no, or a dash for
+// one beside the verdict), ending in a newline.
 func (v Verdict) String() string {
 	var b strings.Builder
 	head := v.Hypothesis + "  " + v.Title
@@ -210,7 +213,10 @@ func (v Verdict) String() string {
 	}
 	for _, c := range v.Claims {
 		mark := "no  "
-		if c.Holds {
+		switch {
+		case c.Beside:
+			mark = "- "
+		case c.Holds:
 			mark = "yes "
 		}
 		wrap(&b, mark+c.Text+c.numbers(), "  ")

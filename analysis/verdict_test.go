@@ -63,6 +63,7 @@ func TestVerdictValidate(t *testing.T) {
 		{"outcome of no kind", func(v *Verdict) { v.Outcome = "MAYBE" }, "none of"},
 		{"empty outcome is no outcome", func(v *Verdict) { v.Outcome = "" }, "none of"},
 		{"support needs a claim", func(v *Verdict) { v.Claims = nil }, "without a claim"},
+		{"what stands beside is no support", func(v *Verdict) { v.Claims[0].Beside, v.Claims[1].Beside = true, true }, "without a claim"},
 		{"refutation needs a claim", func(v *Verdict) { v.Outcome, v.Claims = Refuted, nil }, "without a claim"},
 		{"support with a failed claim", func(v *Verdict) { v.Claims[0].Holds = false }, "does not hold"},
 		{"invalid must say why", func(v *Verdict) { v.Outcome = Invalid }, "without a reason"},
@@ -104,6 +105,14 @@ func TestVerdictString(t *testing.T) {
 		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), 78, line)
 	}
 	require.NotContains(t, Verdict{}.String(), "%!", "a zero verdict prints")
+}
+
+func TestClaimsBesideTheVerdictDecideNothing(t *testing.T) {
+	v := goodVerdict()
+	v.Claims = append(v.Claims, Claim{Text: "the second lever", Beside: true})
+	require.NoError(t, v.Validate(), "SUPPORTED although it does not hold")
+	require.Contains(t, v.String(), "\n  - the second lever\n", "it neither holds nor fails")
+	require.NotContains(t, goodVerdict().String(), "\n  - ")
 }
 
 func TestNum(t *testing.T) {

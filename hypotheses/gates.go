@@ -70,7 +70,7 @@ func (g gates) unfit(v analysis.Verdict, err error) Judgement {
 // claim holds, REFUTED when the judge showed the effect to be too small, else
 // INCONCLUSIVE with the judge's reasons and the blocks needed to decide.
 func (g gates) decide(v analysis.Verdict, needed int, refuted bool, reasons []string) analysis.Verdict {
-	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds })
+	holds := !slices.ContainsFunc(v.Claims, func(c analysis.Claim) bool { return !c.Holds && !c.Beside })
 	v.Claims = append(v.Claims, g.claims...)
 	switch {
 	case !g.passed():
@@ -87,6 +87,12 @@ func (g gates) decide(v analysis.Verdict, needed int, refuted bool, reasons []st
 		}
 	}
 	return v
+}
+
+// besideClaim marks a claim that stands beside the verdict and decides nothing.
+func besideClaim(c analysis.Claim) analysis.Claim {
+	c.Beside = true
+	return c
 }
 
 // worst is the largest of a quantity over arms; NaN counts as the worst.

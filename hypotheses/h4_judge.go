@@ -250,7 +250,7 @@ func (d h4Data) secondLever() []analysis.Claim {
 	e.what = "second lever, beside the verdict: " + e.what
 	slope := d.slope(append(d.paging[:1:1], d.throttled...))
 	slope.claim.Text = "second lever, beside the verdict: " + slope.claim.Text
-	return []analysis.Claim{e.claim(h4Ratio), slope.claim}
+	return []analysis.Claim{besideClaim(e.claim(h4Ratio)), besideClaim(slope.claim)}
 }
 
 // windowsVerified counts the arms whose storage was not what it was meant to

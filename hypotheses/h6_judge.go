@@ -77,7 +77,7 @@ func (h Hypothesis) judgeH6(e *analysis.Experiment) Judgement {
 	v = g.decide(v, ratio.needed(stormRatio), refuted, reasons)
 	compute := effectOf("LoRA compute, beside the verdict: TTFT with one hot adapter over that of the base model", d.base, d.hot, d.q)
 	if compute.err == nil { // it decides nothing
-		v.Claims = append(v.Claims, analysis.NewClaim(compute.what, compute.ratio, math.NaN(), "ratio", true))
+		v.Claims = append(v.Claims, besideClaim(analysis.NewClaim(compute.what, compute.ratio, math.NaN(), "ratio", true)))
 	}
 	return h.reportH6(e, v, d, ratio, compute)
 }

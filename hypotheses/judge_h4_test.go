@@ -183,6 +183,23 @@ func TestJudgeH4OnTheSecondLever(t *testing.T) {
 	require.True(t, strings.Contains(v.String(), "the server's own wait"), v.String())
 }
 
+// A second lever that moves nothing stands beside a verdict that it does not
+// change.
+func TestTheSecondLeverDecidesNothing(t *testing.T) {
+	e := plantedH4(14, plantedDisks())
+	for block := range e.Plan.Profile.Repeats {
+		a := plantedArm(rand.New(rand.NewPCG(uint64(block), 3)), block, plantedUsers, 1280, truth{ttftMs: 40, cycleMs: 200, perSec: 40})
+		a.Storage = &analysis.Storage{Condition: analysis.ConditionThrottled, Level: fioctl.Level{Name: "LIMIT70"}, Limits: &spark.IOLimits{ReadBytesPerSec: 1e8}}
+		a.Contention = &analysis.Contention{ServerReadMs: 1, Verification: fioctl.Verification{OK: true}}
+		e.Arms = append(e.Arms, a)
+	}
+	v := H4().Judge(e).Verdict
+	require.NoError(t, v.Validate())
+	require.Equal(t, analysis.Supported, v.Outcome, v.String())
+	last := v.Claims[len(v.Claims)-1]
+	require.True(t, last.Beside && !last.Holds, last.Text)
+}
+
 // Under the null, with the noise that quick shows, the rule must hardly ever
 // say SUPPORTED; with a real effect it must mostly.
 func TestJudgeH4ErrorRates(t *testing.T) {
