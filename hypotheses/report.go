@@ -3,6 +3,7 @@ package hypotheses
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -23,8 +24,20 @@ func caption(e *analysis.Experiment, notes ...string) analysis.FigureCaption {
 	return analysis.FigureCaption{
 		Target: kind, Model: t.Model, Machine: e.Manifest.Platform(), Emulated: t.Emulated,
 		Samples:  fmt.Sprintf("%d repeats, %d to %d requests per arm", e.Plan.Profile.Repeats, least, most),
-		Interval: "bars: 95 % two-stage bootstrap over repeats", Notes: append(notes, e.Plan.Notes...),
+		Interval: "bars: 95 % two-stage bootstrap over repeats", Notes: append(notes, forCaption(e.Plan.Notes)...),
 	}
+}
+
+// runInNote is where a note names the run that a value came from: the manifest
+// keeps it, a caption has no room for it.
+var runInNote = regexp.MustCompile(` \(H[0-9]/[^)]*\)`)
+
+func forCaption(notes []string) []string {
+	var out []string
+	for _, n := range notes {
+		out = append(out, runInNote.ReplaceAllString(n, ""))
+	}
+	return out
 }
 
 // verdictLine is the verdict as a figure's subtitle carries it.
