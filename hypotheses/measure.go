@@ -64,7 +64,7 @@ func (r *Rig) tick(d Design, i int, start time.Time, planned time.Duration) {
 	if planned > 0 {
 		left = time.Duration(float64(left) * float64(time.Since(start)) / float64(planned))
 	}
-	r.Progress.livef("%s  arm %d of %d  %s  %s left", d.Hypothesis, i+1, len(d.Arms), d.Arms[i].Name, brief(left))
+	r.Progress.livef("%s  arm %d of %d  %s  %s", d.Hypothesis, i+1, len(d.Arms), d.Arms[i].Name, r.Progress.left(left))
 }
 
 // fits refuses a design that the deadline cannot hold, and says how long it

@@ -13,6 +13,9 @@ import (
 type Progress struct {
 	Log  func(line string) // a line worth keeping
 	Live func(line string) // the state now, replacing the last one
+
+	place string        // of the hypothesis in a suite, before every state
+	later time.Duration // what comes after the hypothesis, by estimate
 }
 
 func (p Progress) logf(format string, args ...any) {
@@ -23,8 +26,21 @@ func (p Progress) logf(format string, args ...any) {
 
 func (p Progress) livef(format string, args ...any) {
 	if p.Live != nil {
-		p.Live(fmt.Sprintf(format, args...))
+		line := fmt.Sprintf(format, args...)
+		if line != "" {
+			line = p.place + line
+		}
+		p.Live(line)
 	}
+}
+
+// left says how much time is left: of the hypothesis, and of the suite where
+// more is to come.
+func (p Progress) left(d time.Duration) string {
+	if p.later > 0 {
+		return fmt.Sprintf("%s left, %s in all", brief(d), brief(d+p.later))
+	}
+	return brief(d) + " left"
 }
 
 // LiveLine draws a state line on a terminal, over the one before it. The zero

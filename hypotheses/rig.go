@@ -89,7 +89,7 @@ func (c Config) lockPath() string {
 }
 
 // place is the absolute path of a directory that the user chose, else of name
-// in the module.
+// in the module, else, outside of a checkout, of name right here.
 func place(chosen, name string) (string, error) {
 	if chosen == "" {
 		cwd, err := os.Getwd()
@@ -98,7 +98,7 @@ func place(chosen, name string) (string, error) {
 		}
 		root, err := ModuleRoot(cwd)
 		if err != nil {
-			return "", err
+			root = cwd // a command that was installed without its source
 		}
 		chosen = filepath.Join(root, name)
 	}

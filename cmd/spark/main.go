@@ -32,6 +32,24 @@ type cli struct {
 	Adapters adaptersCmd `cmd:"" help:"Make LoRA adapters to load a server with, or check your own."`
 }
 
+// exitHelp is what scripts may rely on.
+const exitHelp = `Exit status: 0 done, and every verdict is SUPPORTED; 1 an error; 2 bad usage; 3 a verdict is INCONCLUSIVE or a hypothesis was skipped; 4 a verdict is REFUTED or INVALID; 130 interrupted. With several verdicts the worst decides, and an error before any.`
+
+// Help is the command in one screen.
+func (cli) Help() string {
+	return `It loads a server of language models, moves one thing at a time (users, context, the disk's other readers, adapters), and judges from the files of each run whether a hypothesis holds. Without a server it brings one: an emulator whose compute is modelled, and whose memory is bounded and reads the disk for real.
+
+Examples:
+
+    spark run --profile quick             # the whole plan, on the emulator if there is no server
+    spark run H4                          # does tail TTFT follow the disk's read latency?
+    spark load -U 16 --duration 30s       # load a server by hand, and print what the requests saw
+
+` + exitHelp + `
+
+Environment: spark run takes its settings from the SPARK_ variables that spark run --help lists, such as SPARK_BASELINE_URL (the server to measure) and SPARK_DIR (a directory on the disk under test). SPARK_API_KEY is the server's bearer token; it is never written anywhere.`
+}
+
 // streams are where a command writes.
 type streams struct{ out, err io.Writer }
 

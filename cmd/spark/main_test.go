@@ -36,9 +36,9 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{nil, []string{"Usage: spark <command>", "run <hypothesis>", "judge <dir>", "load", "monitor", "serve emulator"}},
-		{[]string{"run"}, []string{"Usage: spark run <hypothesis>", "H5 and H6.", "--profile", "SPARK_"}},
-		{[]string{"judge"}, []string{"Usage: spark judge <dir>", "from their files"}},
+		{nil, []string{"Usage: spark <command>", "Examples:", "Exit status:", "Environment:", "run [<hypothesis> ...]", "judge <dir>", "load", "monitor", "serve emulator"}},
+		{[]string{"run"}, []string{"Usage: spark run [<hypothesis> ...]", "Examples:", "--profile", "--results", "--json", "SPARK_BASELINE_URL", "Exit status:"}},
+		{[]string{"judge"}, []string{"Usage: spark judge <dir>", "from their files", "Examples:", "--json"}},
 		{[]string{"load"}, []string{"Usage: spark load", "--url", "--users", "--rate", "--json", "--records"}},
 		{[]string{"monitor"}, []string{"Usage: spark monitor", "--interval", "--check", "--device"}},
 		{[]string{"fio"}, []string{"Usage: spark fio <command>", "calibrate <dir>", "probe <dir>", "load --depth=INT <dir>"}},
@@ -72,7 +72,6 @@ func TestBadUsage(t *testing.T) {
 		{"no such flag", []string{"load", "--user", "3"}, "--user"},
 		{"a number that is none", []string{"load", "--users", "many"}, "users"},
 		{"a duration without unit", []string{"load", "--duration", "10"}, "duration"},
-		{"nothing to run", []string{"run"}, "<hypothesis>"},
 		{"nothing to judge", []string{"judge"}, "<dir>"},
 		{"no such hypothesis", []string{"run", "H9"}, `no hypothesis "H9"`},
 		{"one of two is unknown: nothing is measured first", []string{"run", "H0", "H9"}, `no hypothesis "H9"`},

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -15,18 +16,55 @@ import (
 )
 
 type runCmd struct {
-	IDs     []string `arg:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}."`
-	Profile string   `help:"smoke, quick or full; every other setting is taken from the SPARK_ environment variables."`
+	IDs     []string `arg:"" optional:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}. Without any: all, those that rest on runs of others last."`
+	Profile string   `placeholder:"NAME" help:"smoke (seconds; decides nothing), quick (minutes; for the emulator) or full (hours; for a real server)."`
+	Results string   `type:"path" placeholder:"DIR" help:"Directory of the run bundles; default: results."`
+	Dir     string   `type:"path" placeholder:"DIR" help:"Directory on the disk under test; default: .spark."`
+	JSON    bool     `help:"Print the verdicts as JSON, one a line, as they come; progress goes to stderr."`
+}
+
+// Help teaches by examples.
+func (runCmd) Help() string {
+	var b strings.Builder
+	b.WriteString(`It measures the server at SPARK_BASELINE_URL (adapters: SPARK_LORA_URL), else one that listens on this host, else the embedded emulator, whose disk reads are real. Every run is kept in a directory of its own. A hypothesis that cannot be measured does not hold up the others; what was wrong is told at the end. Ctrl-C ends at once, undoes what was done to the machine and leaves what was measured.
+
+Examples:
+
+    spark run --profile quick              # everything, on the emulator if there is no server
+    spark run H4                           # is the tail the disk's?
+    SPARK_BASELINE_URL=http://127.0.0.1:8355 spark run H0 H2 H4
+    spark run H0 --profile smoke --json | jq .outcome
+
+All other settings are environment variables, the same as under go test:
+
+`)
+	for _, s := range hypotheses.Settings() {
+		b.WriteString(hanging(s.Env, s.Help))
+	}
+	b.WriteString("\n" + exitHelp)
+	return b.String()
+}
+
+// hanging is a name and what it means in lines of 80, which kong leaves alone
+// because they are indented.
+func hanging(name, text string) string {
+	const margin, width = 31, 80
+	var b strings.Builder
+	line := fmt.Sprintf("    %-*s", margin-5, name)
+	for _, word := range strings.Fields(text) {
+		if len(line) >= margin && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			b.WriteString(line + "\n")
+			line = strings.Repeat(" ", margin-1)
+		}
+		line += " " + word
+	}
+	return b.String() + line + "\n"
 }
 
 // Run measures each hypothesis and prints its verdict; the worst decides the
 // exit status.
 func (c runCmd) Run(ctx context.Context, s streams) error {
-	environ := os.Environ()
-	if c.Profile != "" {
-		environ = append(environ, "SPARK_PROFILE="+c.Profile)
-	}
-	cfg, err := hypotheses.ParseConfig(environ)
+	cfg, err := c.config(os.Environ())
 	if err != nil {
 		return exitError{2, err}
 	}
@@ -36,27 +74,38 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	}
 	live := terminal()
 	defer live.Clear()
-	p := hypotheses.Progress{Live: live.Show, Log: func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }}
-	var verdicts []analysis.Verdict
-	for _, h := range plan {
-		j, dir, err := hypotheses.Execute(ctx, cfg, h, time.Time{}, p)
-		live.Clear()
-		if errors.Is(err, hypotheses.ErrLacking) {
-			fmt.Fprintf(s.err, "%s skipped: %v\n", h.ID, err)
-			verdicts = append(verdicts, analysis.Verdict{Outcome: analysis.Inconclusive})
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%s\n%s\n", j.Verdict, dir)
-		verdicts = append(verdicts, j.Verdict)
+	log := func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }
+	var printing error
+	suite := hypotheses.Suite{
+		Config: cfg, Plan: plan, Progress: hypotheses.Progress{Live: live.Show, Log: log},
+		Done: func(r hypotheses.Result) {
+			live.Clear()
+			printing = errors.Join(printing, c.print(s, r))
+		},
 	}
-	return exitOf(verdicts)
+	log(suite.Describe())
+	results := suite.Run(ctx)
+	live.Clear()
+	return errors.Join(printing, c.end(s, results))
+}
+
+// config is the environment with the flags laid over it.
+func (c runCmd) config(environ []string) (hypotheses.Config, error) {
+	for _, f := range []struct{ name, value string }{
+		{"SPARK_PROFILE", c.Profile}, {"SPARK_RESULTS", c.Results}, {"SPARK_DIR", c.Dir},
+	} {
+		if f.value != "" {
+			environ = append(environ, f.name+"="+f.value)
+		}
+	}
+	return hypotheses.ParseConfig(environ)
 }
 
 // plan finds every hypothesis before the first is measured, which takes long.
 func (c runCmd) plan() ([]hypotheses.Hypothesis, error) {
+	if len(c.IDs) == 0 {
+		return hypotheses.InOrder(hypotheses.All()), nil
+	}
 	var plan []hypotheses.Hypothesis
 	for _, id := range c.IDs {
 		h, ok := hypotheses.ByID(id)
@@ -66,6 +115,48 @@ func (c runCmd) plan() ([]hypotheses.Hypothesis, error) {
 		plan = append(plan, h)
 	}
 	return plan, nil
+}
+
+// print tells how one hypothesis ended.
+func (c runCmd) print(s streams, r hypotheses.Result) error {
+	switch {
+	case c.JSON:
+		return json.NewEncoder(s.out).Encode(r)
+	case r.Skipped():
+		_, err := fmt.Fprintf(s.err, "%s skipped: %v\n", r.Hypothesis.ID, r.Err)
+		return err
+	case r.Err != nil:
+		_, err := fmt.Fprintf(s.err, "%s could not be measured; the end tells why\n", r.Hypothesis.ID)
+		return err
+	}
+	return printVerdict(s, false, r)
+}
+
+// end sums up several, and turns what happened into the exit status.
+func (c runCmd) end(s streams, results []hypotheses.Result) error {
+	if len(results) > 1 && !c.JSON {
+		text, err := hypotheses.VerdictTable(results).Text()
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(s.out, "\n"+text)
+	}
+	var errs []error
+	var verdicts []analysis.Verdict
+	for _, r := range results {
+		switch {
+		case r.Skipped():
+			verdicts = append(verdicts, analysis.Verdict{Outcome: analysis.Inconclusive})
+		case r.Err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", r.Hypothesis.ID, r.Err))
+		default:
+			verdicts = append(verdicts, r.Judgement.Verdict)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return exitOf(verdicts)
 }
 
 // known lists the hypotheses of this build, as "H0, H2 and H4".
@@ -86,48 +177,4 @@ func terminal() hypotheses.LiveLine {
 		return hypotheses.LiveLine{}
 	}
 	return hypotheses.LiveLine{W: os.Stderr, Width: int(ws.Col)}
-}
-
-type judgeCmd struct {
-	Dirs []string `arg:"" name:"dir" help:"Run directories, such as results/H2/20261123T101502Z-3f9c1a."`
-}
-
-// Run rebuilds everything derived from each run and prints its verdict.
-func (c judgeCmd) Run(s streams) error {
-	var verdicts []analysis.Verdict
-	for _, dir := range c.Dirs {
-		e, err := analysis.OpenExperiment(dir)
-		if err != nil {
-			return err
-		}
-		h, ok := hypotheses.ByID(e.Plan.Hypothesis)
-		if !ok {
-			return fmt.Errorf("%s: a run of %q, which this build does not know", dir, e.Plan.Hypothesis)
-		}
-		j, err := hypotheses.Rejudge(h, dir)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%s\n%s\n", j.Verdict, dir)
-		verdicts = append(verdicts, j.Verdict)
-	}
-	return exitOf(verdicts)
-}
-
-// exitOf turns the worst verdict into the exit status.
-func exitOf(verdicts []analysis.Verdict) error {
-	worst := 0
-	for _, v := range verdicts {
-		switch v.Outcome {
-		case analysis.Supported:
-		case analysis.Inconclusive:
-			worst = max(worst, 3)
-		default:
-			worst = max(worst, 4)
-		}
-	}
-	if worst == 0 {
-		return nil
-	}
-	return exitError{worst, errors.New("not every hypothesis is SUPPORTED")}
 }
