@@ -56,6 +56,7 @@ const (
 	streamTrend
 	streamPower
 	streamOrders
+	streamShifts
 )
 
 // interval is the expanded percentile interval of bootstrap draws over n
