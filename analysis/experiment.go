@@ -8,8 +8,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/spark"
@@ -87,15 +90,14 @@ func (e *Experiment) readArms() error {
 	if err != nil && (!errors.Is(err, fs.ErrNotExist) || len(e.Plan.Arms) > 0) {
 		return fmt.Errorf("analysis: open run: %w", err)
 	}
+	var names []string
 	for _, entry := range entries {
-		if !entry.IsDir() {
-			continue
+		if entry.IsDir() {
+			names = append(names, entry.Name())
 		}
-		m, err := measure(filepath.Join(e.Dir, "raw", entry.Name()))
-		if err != nil {
-			return err
-		}
-		e.Arms = append(e.Arms, m)
+	}
+	if e.Arms, err = measureAll(filepath.Join(e.Dir, "raw"), names); err != nil {
+		return err
 	}
 	if len(e.Arms) != len(e.Plan.Arms) {
 		return fmt.Errorf("analysis: open %s: %d arms of %d planned: %w", e.Dir, len(e.Arms), len(e.Plan.Arms), bundle.ErrCorrupt)
@@ -103,6 +105,28 @@ func (e *Experiment) readArms() error {
 	slices.SortFunc(e.Arms, func(a, b *Measured) int { return strings.Compare(a.Name, b.Name) })
 	verifyContention(e.Arms)
 	return nil
+}
+
+// measureAll reads arms side by side, as many at a time as there are processors:
+// each takes the memory of its own telemetry. The error is that of the first arm
+// that has one.
+func measureAll(raw string, names []string) ([]*Measured, error) {
+	arms, errs := make([]*Measured, len(names)), make([]error, len(names))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, name := range names {
+		g.Go(func() error {
+			arms[i], errs[i] = measure(filepath.Join(raw, name))
+			return nil
+		})
+	}
+	_ = g.Wait() // errors are in errs, in the order of the arms
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return arms, nil
 }
 
 // Target is the server as verdicts and captions name it.

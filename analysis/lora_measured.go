@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/spark-harness/harness/loadgen"
 )
 
 // Touch is one good request of the measured window and the adapter it asked for.
@@ -18,11 +20,12 @@ type Touch struct {
 	Due    time.Duration
 }
 
-// touch is the record as a touch; it must hold a first token.
-func (r *row) touch() Touch {
-	t := Touch{Adapter: r.Adapter, TTFTMs: float64(*r.FirstToken-r.Due) / 1e6, LoadMs: math.NaN(), Turn: r.Turn, Due: time.Duration(r.Due)}
-	if r.AdapterLoad != nil {
-		t.LoadMs = float64(*r.AdapterLoad) / 1e6
+// touchOf is the record as a touch.
+func touchOf(r *loadgen.RecordHead, ttftMs float64) Touch {
+	due, _ := r.Due.Get()
+	t := Touch{Adapter: r.Adapter, TTFTMs: ttftMs, LoadMs: math.NaN(), Turn: r.Turn, Due: due}
+	if ns, ok := r.AdapterLoad.Get(); ok {
+		t.LoadMs = float64(ns) / 1e6
 	}
 	return t
 }

@@ -98,22 +98,6 @@ func (m *Measured) ThroughputPerSec() float64 {
 	return float64(m.Completed) / m.Summary.Window.Length().Seconds()
 }
 
-// row is the part of a record that judging needs; the rest is skipped.
-type row struct {
-	Phase        loadgen.Phase   `json:"phase"`
-	Outcome      loadgen.Outcome `json:"outcome"`
-	Due          int64           `json:"due_ns"`
-	FirstToken   *int64          `json:"first_token_ns"`
-	LastToken    *int64          `json:"last_token_ns"`
-	Close        *int64          `json:"close_ns"`
-	PromptTokens *int            `json:"prompt_tokens"`
-	OutputTokens *int            `json:"output_tokens"`
-	CachedTokens *int            `json:"cached_tokens"`
-	Turn         int             `json:"turn"`
-	Adapter      string          `json:"adapter"`
-	AdapterLoad  *int64          `json:"adapter_load_ns"`
-}
-
 // measure reads one arm's directory.
 func measure(dir string) (*Measured, error) {
 	m := &Measured{}
@@ -144,34 +128,48 @@ func measure(dir string) (*Measured, error) {
 func (m *Measured) readRecords(path string) error {
 	var cycle, prompt, output, cached mean
 	w := m.Summary.Window
-	for r, err := range jsonl.Read[row](path) {
+	for r, err := range loadgen.ReadHeads(path) {
 		if err != nil {
 			return fmt.Errorf("analysis: read records: %w: %w", err, damageOf(err))
+		}
+		if err := inOrder(r); err != nil {
+			return fmt.Errorf("analysis: read records: %s: %w", path, err)
 		}
 		if r.Outcome != loadgen.OutcomeOK {
 			continue
 		}
-		if r.Close != nil && inside(*r.Close, w) {
+		due, first, last, end, whole := instantsOf(r)
+		if _, ok := r.Close.Get(); ok && inside(end, w) {
 			m.Completed++
 		}
-		if r.Phase != loadgen.PhaseMeasure || r.FirstToken == nil || r.LastToken == nil || r.Close == nil {
+		if r.Phase != loadgen.PhaseMeasure || !whole {
 			continue
 		}
-		ttft := float64(*r.FirstToken-r.Due) / 1e6
+		ttft := float64(first-due) / 1e6
 		m.TTFT = append(m.TTFT, ttft)
-		m.byDue = append(m.byDue, timed{time.Duration(r.Due), ttft})
-		m.Touches = append(m.Touches, r.touch())
-		m.E2E = append(m.E2E, float64(*r.LastToken-r.Due)/1e6)
-		cycle.add(float64(*r.Close-r.Due) / 1e6)
-		prompt.addInt(r.PromptTokens)
-		output.addInt(r.OutputTokens)
-		cached.addInt(r.CachedTokens)
+		m.byDue = append(m.byDue, timed{due, ttft})
+		m.Touches = append(m.Touches, touchOf(r, ttft))
+		m.E2E = append(m.E2E, float64(last-due)/1e6)
+		cycle.add(float64(end-due) / 1e6)
+		prompt.addCount(r.PromptTokens)
+		output.addCount(r.OutputTokens)
+		cached.addCount(r.CachedTokens)
 	}
 	slices.Sort(m.TTFT)
 	slices.Sort(m.E2E)
 	inDueOrder(m.Touches)
 	m.Cycle, m.PromptTokensMean, m.OutputTokensMean, m.CachedTokensMean = cycle.value(), prompt.value(), output.value(), cached.value()
 	return nil
+}
+
+// instantsOf are the instants that a latency needs; whole says that all are
+// there.
+func instantsOf(r *loadgen.RecordHead) (due, first, last, end time.Duration, whole bool) {
+	due, okDue := r.Due.Get()
+	first, okFirst := r.FirstToken.Get()
+	last, okLast := r.LastToken.Get()
+	end, okEnd := r.Close.Get()
+	return due, first, last, end, okDue && okFirst && okLast && okEnd
 }
 
 // readServer reads the server's counters; a server without any left no file.
@@ -194,9 +192,7 @@ func damageOf(err error) error {
 	return bundle.ErrCorrupt
 }
 
-func inside(ns int64, w loadgen.Window) bool {
-	return time.Duration(ns) >= w.Start && time.Duration(ns) < w.End
-}
+func inside(at time.Duration, w loadgen.Window) bool { return at >= w.Start && at < w.End }
 
 // mean is a running mean that is absent, not 0, without data.
 type mean struct {
@@ -206,9 +202,9 @@ type mean struct {
 
 func (m *mean) add(v float64) { m.sum += v; m.n++ }
 
-func (m *mean) addInt(p *int) {
-	if p != nil {
-		m.add(float64(*p))
+func (m *mean) addCount(c loadgen.Count) {
+	if n, ok := c.Get(); ok {
+		m.add(float64(n))
 	}
 }
 

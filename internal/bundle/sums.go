@@ -8,9 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // SumsFile lists the SHA-256 of every file of a committed run but derived/,
@@ -49,39 +54,68 @@ func Verify(dir string) error {
 
 func compareSums(dir string, want map[string]string) error {
 	var faults []error
-	err := eachFile(dir, func(name, path string) error {
-		got, err := sumFile(path)
-		switch sum, known := want[name]; {
-		case err != nil:
-			return err
+	files, err := sumAll(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		switch sum, known := want[f.name]; {
+		case f.err != nil:
+			faults = append(faults, f.err)
 		case !known:
-			faults = append(faults, fmt.Errorf("bundle: %s is not in %s: %w", name, SumsFile, ErrCorrupt))
-		case sum != got:
-			faults = append(faults, fmt.Errorf("bundle: %s changed since it was measured: %w", name, ErrCorrupt))
+			faults = append(faults, fmt.Errorf("bundle: %s is not in %s: %w", f.name, SumsFile, ErrCorrupt))
+		case sum != f.sum:
+			faults = append(faults, fmt.Errorf("bundle: %s changed since it was measured: %w", f.name, ErrCorrupt))
 		}
-		delete(want, name)
-		return nil
-	})
-	for name := range want {
+		delete(want, f.name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
 		faults = append(faults, fmt.Errorf("bundle: %s is missing: %w", name, ErrCorrupt))
 	}
-	return errors.Join(append(faults, err)...)
+	return errors.Join(faults...)
 }
 
 func writeSums(dir string) error {
 	var b strings.Builder
-	err := eachFile(dir, func(name, path string) error {
-		sum, err := sumFile(path)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "%s  %s\n", sum, name)
-		return nil
-	})
+	files, err := sumAll(dir)
 	if err != nil {
 		return err
 	}
+	for _, f := range files {
+		if f.err != nil {
+			return f.err
+		}
+		fmt.Fprintf(&b, "%s  %s\n", f.sum, f.name)
+	}
 	return WriteFile(filepath.Join(dir, SumsFile), []byte(b.String()))
+}
+
+// summed is one file of a run and its checksum.
+type summed struct {
+	name, path, sum string
+	err             error
+}
+
+// sumAll sums the files of a run, several at a time, and returns them in lexical
+// order.
+func sumAll(dir string) ([]summed, error) {
+	var files []summed
+	err := eachFile(dir, func(name, path string) error {
+		files = append(files, summed{name: name, path: path})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range files {
+		g.Go(func() error {
+			files[i].sum, files[i].err = sumFile(files[i].path)
+			return nil
+		})
+	}
+	return files, g.Wait()
 }
 
 // eachFile walks the regular files of a run in lexical order, without derived/
@@ -110,6 +144,10 @@ func eachFile(dir string, do func(name, path string) error) error {
 }
 
 func sumFile(path string) (string, error) {
+	// Opening a pipe would wait for its writer for ever.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("bundle: %s is not a regular file: %w", path, ErrCorrupt)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("bundle: sum: %w", err)

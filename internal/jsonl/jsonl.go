@@ -100,11 +100,48 @@ func (w *Writer) Close() error {
 // ends the sequence with an error that names the file and line; values before
 // it were good.
 func Read[T any](path string) iter.Seq2[T, error] {
+	return values[T](path+": ", Lines(path))
+}
+
+// Decode yields every value of a stream of JSON lines; see Read.
+func Decode[T any](r io.Reader) iter.Seq2[T, error] {
+	return values[T]("", scan(r))
+}
+
+func values[T any](place string, lines iter.Seq2[Line, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
+		for l, err := range lines {
+			if err != nil {
+				yield(zero, err)
+				return
+			}
+			var v T
+			if err := json.Unmarshal(l.Text, &v); err != nil {
+				yield(zero, fmt.Errorf("%sjsonl: line %d: %w", place, l.Number, err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Line is one line that is not empty, undecoded.
+type Line struct {
+	Number int    // from 1
+	Text   []byte // good until the next line is asked for
+}
+
+// Lines yields the lines of a file in order, in constant memory. A line of more
+// than MaxLine bytes or a cut file ends the sequence with an error that names
+// the file and line.
+func Lines(path string) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
 		f, err := os.Open(path)
 		if err != nil {
-			yield(zero, fmt.Errorf("jsonl: open: %w", err))
+			yield(Line{}, fmt.Errorf("jsonl: open: %w", err))
 			return
 		}
 		defer f.Close()
@@ -112,46 +149,36 @@ func Read[T any](path string) iter.Seq2[T, error] {
 		if strings.HasSuffix(path, ".zst") {
 			z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 			if err != nil {
-				yield(zero, fmt.Errorf("jsonl: open %s: %w", path, err))
+				yield(Line{}, fmt.Errorf("jsonl: open %s: %w", path, err))
 				return
 			}
 			defer z.Close()
 			src = z
 		}
-		for v, err := range Decode[T](src) {
+		for l, err := range scan(src) {
 			if err != nil {
 				err = fmt.Errorf("%s: %w", path, err)
 			}
-			if !yield(v, err) {
+			if !yield(l, err) {
 				return
 			}
 		}
 	}
 }
 
-// Decode yields every value of a stream of JSON lines; see Read.
-func Decode[T any](r io.Reader) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
+func scan(r io.Reader) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
 		sc := bufio.NewScanner(r)
 		sc.Buffer(make([]byte, 64<<10), MaxLine)
 		n := 0
 		for sc.Scan() {
 			n++
-			if len(sc.Bytes()) == 0 {
-				continue
-			}
-			var v T
-			if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-				yield(zero, fmt.Errorf("jsonl: line %d: %w", n, err))
-				return
-			}
-			if !yield(v, nil) {
+			if len(sc.Bytes()) > 0 && !yield(Line{n, sc.Bytes()}, nil) {
 				return
 			}
 		}
 		if err := sc.Err(); err != nil {
-			yield(zero, fmt.Errorf("jsonl: line %d: %w", n+1, err))
+			yield(Line{}, fmt.Errorf("jsonl: line %d: %w", n+1, err))
 		}
 	}
 }
