@@ -26,11 +26,12 @@ var layers = map[string][]string{
 	"sysmon":             {"internal/clock", "internal/jsonl", "internal/blockdev"},
 	"fioctl":             {"internal/clock", "internal/jsonl", "internal/blockdev", "internal/cgroup"},
 	"spark/adapters":     {},
+	"spark/smart":        {"internal/clock", "internal/blockdev"},
 	"spark/emulator":     {"internal/clock", "internal/jsonl", "internal/pagecache", "spark/adapters"},
 	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "internal/cgroup", "loadgen", "sysmon", "spark/emulator"},
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
-	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark"},
-	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis"},
+	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/smart"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis"},
 	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses"},
 }
 
@@ -54,12 +55,12 @@ var restricted = map[string]struct {
 	owners []string
 	why    string
 }{
-	"os/exec":   {[]string{"spark", "fioctl", "sysmon", "internal/loopdisk"}, "processes are started where they are also ended; only tests use loopdisk"},
+	"os/exec":   {[]string{"spark", "spark/smart", "fioctl", "sysmon", "internal/loopdisk"}, "processes are started where they are also ended; smart asks tools for a disk's log; only tests use loopdisk"},
 	"os/signal": {[]string{"cmd/spark"}, "a library is stopped by its context"},
 	"flag":      {nil, "flags are read in tests and commands only"},
 	"log":       {[]string{"spark/emulator"}, "libraries return errors; http.Server wants a logger to be silenced with"},
 	"log/slog":  {nil, "libraries return errors"},
-	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator", "internal/pagecache"}, "only for system calls"},
+	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator", "spark/smart", "internal/pagecache"}, "only for system calls"},
 }
 
 func TestSideEffectsHaveOwners(t *testing.T) {
