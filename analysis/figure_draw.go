@@ -120,14 +120,17 @@ func tickReach(t FigureTick) vg.Length {
 	return tickLen
 }
 
+// pointAt is where a layer's point stands on the page.
+func (s *sectionLayout) pointAt(panel panelLayout, layer FigureLayer, x, y float64) vg.Point {
+	return vg.Point{X: s.x.at(x) + vg.Length(layer.Dodge), Y: panel.y.at(panel.y.clamp(y))}
+}
+
 func (s *sectionLayout) drawLayer(p pen, panel panelLayout, layer FigureLayer, runs [][]FigurePoint) {
 	solid, soft := color.Color(layer.Color.rgb()), color.Color(layer.Color.tint(0.2))
 	if layer.Faint {
 		solid = layer.Color.tint(0.5)
 	}
-	place := func(x, y float64) vg.Point {
-		return vg.Point{X: s.x.at(x) + vg.Length(layer.Dodge), Y: panel.y.at(panel.y.clamp(y))}
-	}
+	place := func(x, y float64) vg.Point { return s.pointAt(panel, layer, x, y) }
 	for _, run := range runs {
 		var line, upper, lower []vg.Point
 		for _, pt := range run {

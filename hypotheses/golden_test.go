@@ -52,7 +52,7 @@ func TestDerivedFilesAreRebuiltAtWill(t *testing.T) {
 	for _, h := range All() {
 		t.Run(h.ID, func(t *testing.T) {
 			dir := recorded(t, h.ID)
-			names := []string{h.ID + ".csv", h.ID + ".png", h.ID + ".svg", "bench.txt", "summary.json", "verdict.json"}
+			names := []string{h.ID + ".csv", h.ID + ".png", h.ID + ".svg", "bench.txt", "figure.json", "summary.json", "verdict.json"}
 			derived := filepath.Join(dir, "derived")
 			first := map[string][]byte{}
 			for round := range 2 {

@@ -31,7 +31,8 @@ var layers = map[string][]string{
 	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "internal/cgroup", "loadgen", "sysmon", "spark/emulator"},
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
 	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/smart"},
-	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis"},
+	"analysis/report":    {"internal/bundle", "spark", "analysis"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report"},
 	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses"},
 }
 
