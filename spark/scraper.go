@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/spark-harness/harness/internal/clock"
@@ -125,12 +126,13 @@ type Point struct {
 // sequence ends it. See [Scrape.Point].
 func Points(scrapes iter.Seq2[Scrape, error]) iter.Seq2[Point, error] {
 	return func(yield func(Point, error) bool) {
+		names := counterNames()
 		for s, err := range scrapes {
 			if err != nil {
 				yield(Point{}, err)
 				return
 			}
-			if !yield(s.Point(), nil) {
+			if !yield(s.point(names), nil) {
 				return
 			}
 		}
@@ -138,8 +140,11 @@ func Points(scrapes iter.Seq2[Scrape, error]) iter.Seq2[Point, error] {
 }
 
 // Point reads the counters out of one scrape. Whatever of a damaged text is
-// readable is used, and Error says what is not.
-func (s Scrape) Point() Point {
+// readable is used, and Error says what is not; lines of other metrics are not
+// looked at.
+func (s Scrape) Point() Point { return s.point(counterNames()) }
+
+func (s Scrape) point(names map[string]bool) Point {
 	p := Point{T: s.T, Error: s.Error}
 	if s.Error != "" {
 		return p
@@ -148,7 +153,7 @@ func (s Scrape) Point() Point {
 	switch s.Kind {
 	case metricsPrometheus:
 		var samples []Sample
-		samples, err = ParseMetrics([]byte(s.Raw))
+		samples, err = ParseMetrics(linesOf(s.Raw, names))
 		p.Counters = NewCounters(samples)
 	case metricsIterations:
 		var list []iteration
@@ -185,4 +190,41 @@ func iterationCounters(list []iteration) Counters {
 		}
 	}
 	return c
+}
+
+// counterNames are the names that counters are read from, with and without an
+// ending _total.
+func counterNames() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range counterFields() {
+		for _, group := range f.groups {
+			for _, src := range group {
+				names[src.metric], names[src.metric+"_total"] = true, true
+			}
+		}
+	}
+	return names
+}
+
+// linesOf is a page of metrics with nothing left of lines that begin with none
+// of the names. Servers show hundreds of those, buckets of histograms above all,
+// and a run scrapes every second. Without its comments a page reads the same:
+// what a metric is does not change its value. A line that looks damaged stays, so
+// that the parser refuses it under its number.
+func linesOf(page string, names map[string]bool) []byte {
+	var out []byte
+	for line := range strings.Lines(page) {
+		name := strings.TrimLeft(line, " \t")
+		rest := ""
+		if end := strings.IndexAny(name, "{ \t\n"); end >= 0 {
+			name, rest = name[:end], name[end:]
+		}
+		comment := strings.HasPrefix(name, "#")
+		whole := name != "" && len(rest) > 1 && (rest[0] != '{' || strings.Contains(rest, "}"))
+		if comment || whole && !names[name] {
+			line = "\n"
+		}
+		out = append(out, line...)
+	}
+	return out
 }

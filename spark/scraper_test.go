@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -116,4 +117,24 @@ func TestPointsOfUnknownKind(t *testing.T) {
 	broken := Scrape{Kind: metricsPrometheus, Raw: "vllm:num_requests_running 2\nx{ 1\n"}.Point()
 	require.Equal(t, 2.0, *broken.Counters.Running, "what is readable is used")
 	require.Contains(t, broken.Error, "line 2")
+}
+
+// What is left out of a page changes no counter: on every page of metrics that
+// the tests have.
+func TestLinesOfLeavesTheCounters(t *testing.T) {
+	pages, err := filepath.Glob("testdata/metrics/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		require.NoError(t, err)
+		all, err := ParseMetrics(page)
+		if err != nil {
+			continue
+		}
+		some, err := ParseMetrics(linesOf(string(page), counterNames()))
+		require.NoError(t, err, path)
+		require.Equal(t, NewCounters(all), NewCounters(some), path)
+		require.LessOrEqual(t, len(some), len(all))
+	}
 }

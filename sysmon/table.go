@@ -54,6 +54,7 @@ const (
 	maxColumns = 4096
 	maxLine    = 1 << 20
 	maxWindow  = 64 << 20
+	maxValues  = 1 << 27 // 1 GiB of them: a day of 150 columns at 10 Hz
 )
 
 // Reading errors.
@@ -205,8 +206,29 @@ func (d *decoder) takeHeader(l string) error {
 	return nil
 }
 
+// parseValue is strconv.ParseFloat, with a short way for what most fields are:
+// whole numbers of at most 15 digits, which float64 holds exactly.
+func parseValue(field []byte) (float64, error) {
+	if len(field) <= 15 {
+		n := int64(0)
+		for i, c := range field {
+			if c-'0' >= 10 {
+				break
+			}
+			n = 10*n + int64(c-'0')
+			if i == len(field)-1 {
+				return float64(n), nil
+			}
+		}
+	}
+	return strconv.ParseFloat(string(field), 64)
+}
+
 func (d *decoder) row(l []byte) error {
 	n := len(d.t.data)
+	if len(d.t.T) >= maxValues/n {
+		return fmt.Errorf("%w: more than %d rows of %d columns", ErrRecord, maxValues/n, n)
+	}
 	if got := bytes.Count(l, []byte(",")) + 1; got != n {
 		return fmt.Errorf("%w: %d fields for %d columns", ErrRecord, got, n)
 	}
@@ -216,7 +238,7 @@ func (d *decoder) row(l []byte) error {
 		v := math.NaN()
 		if len(field) > 0 {
 			var err error
-			if v, err = strconv.ParseFloat(string(field), 64); err != nil {
+			if v, err = parseValue(field); err != nil {
 				return fmt.Errorf("%w: column %s: %w", ErrRecord, d.t.Meta.Columns[i].Name, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -277,4 +278,16 @@ func FuzzDecode(f *testing.F) {
 			_ = tab.Completeness(tab.T[0], tab.T[len(tab.T)-1]).Err()
 		}
 	})
+}
+
+func TestParseValueIsParseFloat(t *testing.T) {
+	for _, field := range []string{
+		"0", "7", "00012", "123456789012345", "1234567890123456", "9007199254740993", "-3", "-0", "1.5", "6.709833", "1e3", "2.5e-07",
+		"+4", "1_000", "0x10", "Inf", "nan", " 1", "1 ", ".", "1.", "९",
+	} {
+		want, wantErr := strconv.ParseFloat(field, 64)
+		got, err := parseValue([]byte(field))
+		require.Equal(t, wantErr == nil, err == nil, field)
+		require.Equal(t, math.Float64bits(want), math.Float64bits(got), field)
+	}
 }
