@@ -57,6 +57,7 @@ const (
 	streamPower
 	streamOrders
 	streamShifts
+	streamKnee
 )
 
 // interval is the expanded percentile interval of bootstrap draws over n

@@ -101,8 +101,9 @@ func FitKnee(points []Point, r Resampling) (*KneeFit, error) {
 // fitCurves fits the four models that decide, without intervals.
 func fitCurves(whole *groups, n int) *KneeFit {
 	f := &KneeFit{N: n, hinge: whole.fitHinge()}
+	linear, _ := whole.fitLinear()
 	f.Models = []Model{
-		modelOf("flat", 1, whole.fitFlat(), n), modelOf("linear", 2, whole.fitLinear(), n),
+		modelOf("flat", 1, whole.fitFlat(), n), modelOf("linear", 2, linear, n),
 		modelOf("power", 2, whole.fitPower(), n), modelOf("hinge", 4, f.hinge.rss, n),
 	}
 	f.Margin = f.smooth().BIC - f.Models[3].BIC

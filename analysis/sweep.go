@@ -135,14 +135,14 @@ func (g *groups) fitPower() (rss float64) {
 
 // fitLinear fits ln(a (1 + b X)): a is a constant after the logarithm, b is
 // searched over ln b from a rise no measurement could show to a pure power.
-func (g *groups) fitLinear() (rss float64) {
+func (g *groups) fitLinear() (rss, b float64) {
 	lo, hi := math.Log(1e-3/g.u[len(g.u)-1]), math.Log(1e3/g.u[0])
-	_, rss = minimise(lo, hi, 32, func(lnB float64) float64 {
+	lnB, rss := minimise(lo, hi, 32, func(lnB float64) float64 {
 		b := math.Exp(lnB)
 		rss, _ := g.about(func(i int) float64 { return math.Log1p(b * g.u[i]) })
 		return rss
 	})
-	return rss
+	return rss, math.Exp(lnB)
 }
 
 // minimise finds the minimum of f on [lo, hi]: the best of steps+1 grid points,
@@ -151,8 +151,9 @@ func minimise(lo, hi float64, steps int, f func(float64) float64) (x, fx float64
 	step := (hi - lo) / float64(steps)
 	x, fx = lo, math.Inf(1)
 	for i := range steps + 1 {
-		if at := lo + float64(i)*step; f(at) < fx {
-			x, fx = at, f(at)
+		at := lo + float64(i)*step
+		if v := f(at); v < fx {
+			x, fx = at, v
 		}
 	}
 	return golden(max(lo, x-step), min(hi, x+step), 1e-3*step, f)

@@ -162,6 +162,9 @@ func (v Verdict) Validate() error {
 	default:
 		refuse("outcome %q is none of SUPPORTED, REFUTED, INCONCLUSIVE, INVALID", v.Outcome)
 	}
+	if v.P != nil && !(*v.P >= 0 && *v.P <= 1) {
+		refuse("p %v is outside [0,1]", *v.P)
+	}
 	if v.Power.Blocks < 0 || v.Power.Needed < 0 {
 		refuse("power %+v is negative", v.Power)
 	}

@@ -61,7 +61,7 @@ func (g gates) passed() bool { return len(g.reasons) == 0 }
 // unfit closes a verdict on a run that the rule cannot be applied to: no curve
 // can be fitted, or its design is not whole.
 func (g gates) unfit(v analysis.Verdict, err error) Judgement {
-	v.Outcome, v.Reasons = analysis.Invalid, append(g.reasons, "NO_FIT")
+	v.Outcome, v.Reasons, v.P = analysis.Invalid, append(g.reasons, "NO_FIT"), nil
 	v.Claims = append(g.claims, analysis.NewClaim("the rule can be applied: "+err.Error(), absent(), math.NaN(), "", false))
 	return Judgement{Verdict: v}
 }
@@ -75,6 +75,7 @@ func (g gates) decide(v analysis.Verdict, needed int, refuted bool, reasons []st
 	switch {
 	case !g.passed():
 		v.Outcome, v.Reasons = analysis.Invalid, append(g.reasons, reasons...)
+		v.P = nil // of data that must not be used
 	case holds && len(reasons) == 0:
 		v.Outcome = analysis.Supported
 	case refuted:

@@ -91,6 +91,7 @@ func (h Hypothesis) judgeH0(e *analysis.Experiment) Judgement {
 	if err != nil {
 		return g.unfit(v, err)
 	}
+	v.P = kneeP(points, e.Plan.Seed)
 	knee, curve := fit.Location()
 	v.Claims = []analysis.Claim{
 		kneeClaim(fit, curve),

@@ -118,6 +118,7 @@ func (h Hypothesis) judgeH1(e *analysis.Experiment) Judgement {
 	if err := errors.Join(lnErr, err); err != nil {
 		return g.unfit(v, err)
 	}
+	v.P = d.cyclesP()
 	ratio, limit := expOf(ln), h1ExcessPart*d.readMs()
 	colds := analysis.NewClaim(fmt.Sprintf("device reads in a cold window over the adapters' bytes, median and range over cycles, all within %.1f and %.1f", h1ColdBytes[0], h1ColdBytes[1]),
 		read, h1ColdBytes[0], "ratio", read.Lo >= h1ColdBytes[0] && read.Hi <= h1ColdBytes[1])

@@ -28,6 +28,7 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 	if err != nil {
 		return g.unfit(v, err)
 	}
+	v.P = kneeP(points, e.Plan.Seed)
 	knee, curve := fit.Location()
 	paging := pagingOf(levels, pool, knee.Value, kvBytesPerToken(e), known)
 	v.Claims = append([]analysis.Claim{

@@ -74,6 +74,7 @@ func (h Hypothesis) judgeH4(e *analysis.Experiment) Judgement {
 	if effect.err != nil {
 		return g.unfit(v, effect.err)
 	}
+	v.P = risesP(effect.d, d.seed)
 	trend, slope := d.trend(treated), d.slope(treated)
 	v.Claims = []analysis.Claim{trend, slope.claim, effect.claim(h4Ratio), d.pages()}
 	controls, reasons := d.controls(base, heavy)

@@ -58,6 +58,7 @@ func (h Hypothesis) judgeH5(e *analysis.Experiment) Judgement {
 	if ratio.err != nil {
 		return g.unfit(v, ratio.err)
 	}
+	v.P = d.slopesP()
 	slope, interaction := d.slopes()
 	v.Claims = []analysis.Claim{
 		analysis.NewClaim("slope of ln TTFT on log2 of adapters under a storm, block-centred, Theil–Sen (lower bound)", slope, 0, "", slope.Lo > 0),

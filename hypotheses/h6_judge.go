@@ -60,6 +60,7 @@ func (h Hypothesis) judgeH6(e *analysis.Experiment) Judgement {
 	if ratio.err != nil {
 		return g.unfit(v, ratio.err)
 	}
+	v.P = risesP(ratio.d, d.seed)
 	silent, loud := d.orders()
 	v.Claims = append([]analysis.Claim{ratio.claim(stormRatio), d.reads()}, silent...)
 	few := d.storm.Arms[0].LoRA.Adapters < h6StormOverSlots*d.setup.Slots
