@@ -51,7 +51,7 @@ func (r *Rig) sample(ctx context.Context, b *beside, dir string) error {
 		return errors.Join(err, s.Close())
 	}
 	b.group.Go(func() error {
-		return errors.Join(s.Run(ctx, w.Write), w.Close(), s.Close())
+		return errors.Join(s.Run(ctx, r.Progress.Watch.Rows(s.Meta(), w.Write)), w.Close(), s.Close())
 	})
 	return nil
 }
@@ -75,6 +75,7 @@ func (r *Rig) scrape(ctx context.Context, b *beside, dir string) error {
 					b.first = &p.Counters
 				}
 				b.last = &p.Counters
+				r.Progress.Watch.Server(p.Counters.Running, p.Counters.Waiting)
 			}
 			return w.Write(s)
 		})

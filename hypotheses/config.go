@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spark-harness/harness/fioctl"
+	"github.com/spark-harness/harness/hypotheses/watch"
 	"github.com/spark-harness/harness/loadgen"
 	"github.com/spark-harness/harness/spark"
 	"github.com/spark-harness/harness/spark/adapters"
@@ -48,6 +49,8 @@ type Config struct {
 	LoRASlots     int    `json:"lora_slots"`      // adapters that the server's memory holds, where it does not tell
 	LoRAMeans     string `json:"lora_means"`      // how the server forgets its adapters; see spark.Control
 	LoRAContainer string `json:"lora_container"`  // the server's container
+
+	HTTP string `json:"http,omitempty"` // address of the live page, complete; "" for none
 
 	Force bool `json:"force,omitempty"` // measure although the build or the machine says no
 
@@ -123,6 +126,7 @@ func Settings() []Setting {
 		{"SPARK_SEED", "seed of arm order, prompts and arrivals (default 1)", setSeed},
 		{"SPARK_API_KEY", "bearer token for the server; never written anywhere", func(c *Config, v string) error { c.APIKey = v; return nil }},
 		{"SPARK_CA_FILE", "PEM file of the CA that signed the server's certificate", func(c *Config, v string) error { c.CAFile = v; return nil }},
+		{"SPARK_HTTP", "address of a live page and a Prometheus endpoint while a run goes on, such as 127.0.0.1:8080 or 8080; another host than loopback must be named (default: none)", setHTTP},
 		{"SPARK_FORCE", "1: measure although this build is unfit for it; the manifest says how it was built", setForce},
 	}
 }
@@ -203,6 +207,11 @@ func setSeed(c *Config, v string) error {
 	}
 	c.Seed = n
 	return nil
+}
+
+func setHTTP(c *Config, v string) (err error) {
+	c.HTTP, err = watch.ParseAddr(v)
+	return err
 }
 
 func setForce(c *Config, v string) error {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spark-harness/harness/hypotheses/watch"
 	"github.com/spark-harness/harness/internal/bundle"
 )
 
@@ -16,6 +17,18 @@ import (
 // its result on. It returns the judgement and the run's directory. A zero
 // deadline is none.
 func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p Progress) (Judgement, string, error) {
+	p, end, err := c.watch(p)
+	if err != nil {
+		return Judgement{}, "", err
+	}
+	defer end()
+	p.Watch.Begin(h.ID, h.Title, h.Claim)
+	j, dir, err := execute(ctx, c, h, deadline, p)
+	p.Watch.End(watch.Result{Outcome: string(j.Verdict.Outcome), Reasons: j.Verdict.Reasons, Dir: dir, Err: err})
+	return j, dir, err
+}
+
+func execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p Progress) (Judgement, string, error) {
 	if h.Needs != nil {
 		if err := h.Needs(ctx, c); err != nil {
 			return Judgement{}, "", err
@@ -46,6 +59,7 @@ func Execute(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 	if err != nil {
 		return Judgement{}, "", errors.Join(err, r.abandon(err))
 	}
+	p.Watch.Phase(watch.PhaseJudging)
 	p.livef("%s  judging", h.ID)
 	j, err := Rejudge(h, dir)
 	if err != nil {
@@ -65,6 +79,7 @@ func judgeRest(c Config, h Hypothesis, g Gathered, results string, p Progress) (
 	if err != nil {
 		return Judgement{}, "", err
 	}
+	p.Watch.Phase(watch.PhaseJudging)
 	p.livef("%s  judging %d runs", h.ID, len(g.Runs))
 	j, err := Rejudge(h, dir)
 	if err == nil {

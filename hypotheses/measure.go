@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/hypotheses/watch"
 	"github.com/spark-harness/harness/internal/bundle"
 	"github.com/spark-harness/harness/loadgen"
 )
@@ -27,6 +28,7 @@ func (r *Rig) Run(ctx context.Context, d Design) (dir string, err error) {
 	if err := errors.Join(r.run.WriteJSON("plan.json", d), r.run.WriteJSON("manifest.json", r.man), r.writeSources()); err != nil {
 		return "", err
 	}
+	r.Progress.Watch.Plan(watched(d.Arms))
 	start := time.Now()
 	var planned time.Duration
 	for i, arm := range d.Arms {
@@ -64,6 +66,7 @@ func (r *Rig) tick(d Design, i int, start time.Time, planned time.Duration) {
 	if planned > 0 {
 		left = time.Duration(float64(left) * float64(time.Since(start)) / float64(planned))
 	}
+	r.Progress.Watch.ArmBegin(i, left, r.Progress.later)
 	r.Progress.livef("%s  arm %d of %d  %s  %s", d.Hypothesis, i+1, len(d.Arms), d.Arms[i].Name, r.Progress.left(left))
 }
 
@@ -113,6 +116,7 @@ func (r *Rig) measureArm(ctx context.Context, arm Arm) error {
 	if err := errors.Join(loadErr, err); err != nil {
 		return err
 	}
+	r.Progress.Watch.ArmEnd(out.Summary)
 	out.Server = counters
 	return bundle.WriteJSON(filepath.Join(dir, "arm.json"), out)
 }
@@ -125,6 +129,7 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	}
 	out.Idle.Start = r.clk.Now() - r.epoch
 	if arm.Prime {
+		r.Progress.Watch.Phase(watch.PhasePriming)
 		if err := r.prime(ctx, arm); err != nil {
 			return err
 		}
@@ -142,6 +147,7 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	if err := r.observe(out.LoRA, arm, after); err != nil {
 		return err
 	}
+	r.Progress.Watch.Phase(watch.PhaseDraining)
 	if err := r.awaitIdle(ctx); err != nil {
 		return err
 	}
@@ -160,7 +166,8 @@ func (r *Rig) treated(ctx context.Context, dir string, arm Arm) (loadgen.Summary
 	if err != nil {
 		return loadgen.Summary{}, errors.Join(err, records.Close())
 	}
-	sum, err := loadgen.Run(ctx, r.load(), arm.Load, records.Write)
+	r.Progress.Watch.Load(arm.Load)
+	sum, err := loadgen.Run(ctx, r.load(), arm.Load, r.Progress.Watch.Records(r.epoch, records.Write))
 	return sum, errors.Join(err, t.end(), records.Close())
 }
 

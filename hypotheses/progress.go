@@ -6,27 +6,35 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spark-harness/harness/hypotheses/watch"
 )
 
 // Progress receives what a person wants to see while a measurement goes on.
-// Both functions may be nil; they are called from one goroutine at a time.
+// All may be nil; the functions are called from one goroutine at a time.
 type Progress struct {
 	Log  func(line string) // a line worth keeping
 	Live func(line string) // the state now, replacing the last one
+	// Watch is shown what is measured while it is, over as many hypotheses as
+	// share it. Where it is nil, Config.HTTP makes one for a single hypothesis.
+	Watch *watch.Hub
 
 	place string        // of the hypothesis in a suite, before every state
 	later time.Duration // what comes after the hypothesis, by estimate
 }
 
 func (p Progress) logf(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	p.Watch.Log(line)
 	if p.Log != nil {
-		p.Log(fmt.Sprintf(format, args...))
+		p.Log(line)
 	}
 }
 
 func (p Progress) livef(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	p.Watch.Live(line)
 	if p.Live != nil {
-		line := fmt.Sprintf(format, args...)
 		if line != "" {
 			line = p.place + line
 		}

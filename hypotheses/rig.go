@@ -146,6 +146,7 @@ func (r *Rig) openServer(ctx context.Context, h Hypothesis) error {
 		return err
 	}
 	r.man = r.describe()
+	r.Progress.Watch.Target(r.watched())
 	return nil
 }
 
@@ -241,7 +242,9 @@ func (r *Rig) pilot(ctx context.Context, w loadgen.Workload, users int) (*Pilot,
 // load is the target as arms address it.
 func (r *Rig) load() loadgen.Target {
 	cal, _ := r.cal.prompts(r.serverKind(), r.target.server.Endpoint.Model)
-	return r.target.load(r.Config, r.epoch, cal)
+	t := r.target.load(r.Config, r.epoch, cal)
+	t.InFlight = r.Progress.Watch.InFlight()
+	return t
 }
 
 // serverKind names the server in calibration.json.

@@ -36,6 +36,7 @@ type Result struct {
 // stays on disk in any case.
 func (s Suite) Run(ctx context.Context) []Result {
 	expect := s.Expect()
+	s.Progress.Watch.Queue(ids(s.Plan)...)
 	var all []Result
 	for i, h := range s.Plan {
 		p := s.Progress

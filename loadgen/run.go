@@ -136,12 +136,21 @@ func (r *runner) serve(ctx context.Context, l *lane) {
 		for more := true; more; {
 			rec := r.record(j)
 			prompt := r.plan.Workload.Prompt(r.plan.Seed, j.User, j.Turn, r.client.target.Calibration)
+			r.inFlight(1)
 			w.send(ctx, rec, prompt, r.deal.adapter(j.User, j.Turn))
+			r.inFlight(-1)
 			var next job
 			next, more = r.d.ended(l, j, rec.Outcome.OK(), r.freed(rec))
 			r.records <- rec
 			j = next
 		}
+	}
+}
+
+// inFlight keeps the target's gauge, where there is one.
+func (r *runner) inFlight(change int64) {
+	if g := r.client.target.InFlight; g != nil {
+		g.Add(change)
 	}
 }
 

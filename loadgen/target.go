@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -105,6 +106,10 @@ type Target struct {
 	// Epoch is the CLOCK_MONOTONIC instant from which a record's instants
 	// count; 0 means the moment Run starts its load.
 	Epoch time.Duration `json:"epoch_ns,omitempty"`
+
+	// InFlight, where not nil, is kept at the number of requests on the wire, for
+	// whoever watches.
+	InFlight *atomic.Int64 `json:"-"`
 }
 
 // Validate reports every fault of the target, joined, each naming the field and

@@ -32,7 +32,8 @@ var layers = map[string][]string{
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
 	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/smart"},
 	"analysis/report":    {"internal/bundle", "spark", "analysis"},
-	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report"},
+	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
+	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
 	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses"},
 }
 
@@ -59,7 +60,7 @@ var restricted = map[string]struct {
 	"os/exec":   {[]string{"spark", "spark/smart", "fioctl", "sysmon", "internal/loopdisk"}, "processes are started where they are also ended; smart asks tools for a disk's log; only tests use loopdisk"},
 	"os/signal": {[]string{"cmd/spark"}, "a library is stopped by its context"},
 	"flag":      {nil, "flags are read in tests and commands only"},
-	"log":       {[]string{"spark/emulator"}, "libraries return errors; http.Server wants a logger to be silenced with"},
+	"log":       {[]string{"spark/emulator", "hypotheses/watch"}, "libraries return errors; http.Server wants a logger to be silenced with"},
 	"log/slog":  {nil, "libraries return errors"},
 	"unsafe":    {[]string{"loadgen", "sysmon", "spark/emulator", "spark/smart", "internal/pagecache"}, "only for system calls"},
 }
