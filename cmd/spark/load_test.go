@@ -58,10 +58,26 @@ func TestLoad(t *testing.T) {
 	t.Run("a table for people", func(t *testing.T) {
 		got := command(t.Context(), append(base, "-U", "2")...)
 		require.Zero(t, got.exit, got.err)
-		for _, w := range []string{"TTFT", "E2E", "client lag", "p99", "ms", "requests: ", " ok ", "rates: "} {
+		for _, w := range []string{
+			"Successful requests:", "Benchmark duration (s):", "0.20", "Total input tokens:", "Mean TTFT (ms):", "Median TPOT (ms):", "P99 ITL (ms):", "Mean E2EL (ms):",
+		} {
 			require.Contains(t, got.out, w)
 		}
 		require.Contains(t, got.err, "theirs", "the model that was found is told")
+	})
+	t.Run("all quantiles", func(t *testing.T) {
+		got := command(t.Context(), append(base, "-U", "2", "--format", "table")...)
+		require.Zero(t, got.exit, got.err)
+		for _, w := range []string{"TTFT", "E2E", "client lag", "p99", "ms", "requests: ", " ok ", "rates: "} {
+			require.Contains(t, got.out, w)
+		}
+	})
+	t.Run("a line of Markdown", func(t *testing.T) {
+		got := command(t.Context(), append(base, "-U", "2", "--format", "markdown")...)
+		require.Zero(t, got.exit, got.err)
+		lines := strings.Split(strings.TrimSpace(got.out), "\n")
+		require.Len(t, lines, 3)
+		require.Regexp(t, `^\| theirs \| generic \| 2 users \| pp32\+tg4 \| \d+ \| 0 \|`, lines[2])
 	})
 	t.Run("JSON for programs", func(t *testing.T) {
 		got := command(t.Context(), append(base, "-U", "2", "--json")...)
@@ -90,31 +106,53 @@ func TestLoad(t *testing.T) {
 	})
 }
 
+func TestLoadKeepsItsFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	args := []string{"load", "--url", server(t), "--warmup", "0", "--duration", "0.1", "--prompt", "32", "--max-tokens", "4", "--out", dir}
+	got := command(t.Context(), args...)
+	require.Zero(t, got.exit, got.err)
+	require.Contains(t, got.err, "kept in "+filepath.Join(dir, "summary.json"))
+	for _, name := range []string{"summary.json", "latency.hlog", "requests.jsonl.zst"} {
+		require.FileExists(t, filepath.Join(dir, name))
+	}
+	got = command(t.Context(), args...)
+	require.Equal(t, 1, got.exit)
+	require.Contains(t, got.err, "choose another directory")
+}
+
 func TestLoadRefuses(t *testing.T) {
 	url := server(t)
 	for _, c := range []struct {
 		why  string
+		exit int
 		args []string
 		want string
 	}{
-		{"no server", []string{"--url", "http://127.0.0.1:1"}, "127.0.0.1:1"},
-		{"a model that it does not have", []string{"--url", url, "--model", "other"}, "other"},
-		{"nobody", []string{"--url", url, "--users", "0"}, "loadgen"},
-		{"no tokens", []string{"--url", url, "--max-tokens", "0"}, "loadgen"},
+		{"no server", 1, []string{"--url", "http://127.0.0.1:1"}, "127.0.0.1:1"},
+		{"a model that it does not have", 1, []string{"--url", url, "--model", "other"}, "other"},
+		{"nobody", 2, []string{"--url", url, "--users", "0"}, "loadgen"},
+		{"no tokens", 2, []string{"--url", url, "--max-tokens", "0"}, "loadgen"},
+		{"a nonce nowhere", 2, []string{"--url", url, "--nonce", "middle"}, `"middle"`},
+		{"more than all of the mass", 2, []string{"--url", url, "--top-p", "1.5"}, "TopP"},
+		{"no such prompt", 1, []string{"--url", url, "-P", "/nowhere/prompt.txt"}, "/nowhere/prompt.txt"},
+		{"a length beside a file", 2, []string{"--url", url, "-P", listFile(t, "hello"), "--prompt", "3"}, "leave one of them out"},
+		{"a run id with a slash", 1, []string{"--url", url, "--run-id", "a/b", "--out", t.TempDir()}, "leave slashes out"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		got := command(ctx, append([]string{"load", "--duration", "100ms", "--warmup", "0s"}, c.args...)...)
 		require.NoError(t, ctx.Err(), "%s: refused at once", c.why)
 		cancel()
-		require.Equal(t, 1, got.exit, "%s: %s", c.why, got.out)
+		require.Equal(t, c.exit, got.exit, "%s: %s", c.why, got.err)
 		require.Contains(t, got.err, c.want, c.why)
+		require.Empty(t, got.out, c.why)
 	}
 }
 
 func TestInterruptedLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
-	got := command(ctx, "load", "--url", server(t), "--prompt", "16", "--max-tokens", "4", "--duration", "1h")
+	got := command(ctx, "load", "--url", server(t), "--prompt", "16", "--max-tokens", "4", "--warmup", "0", "--duration", "1h")
 	require.Equal(t, 130, got.exit)
 	require.Contains(t, got.err, "interrupted")
+	require.Contains(t, got.out, "Successful requests:", "what was seen until then is shown")
 }

@@ -10,11 +10,11 @@ import (
 
 // loraFlags say which LoRA adapters a load asks for.
 type loraFlags struct {
-	List      string  `type:"path" help:"File of adapters to ask for: a name a line, then its id and its path on the server where that needs them. Without it the base model is asked."`
-	Session   string  `help:"How users are dealt to adapters: sticky (each keeps one), random, zipf, hot-one or in-order; default: sticky."`
-	Zipf      float64 `help:"Exponent of --lora-session zipf; default: 1."`
+	List      string  `placeholder:"FILE" help:"File of adapters to ask for: a name a line, then its id and its path on the server where that needs them. Without it the base model is asked."`
+	Session   string  `placeholder:"HOW" help:"How users are dealt to adapters: sticky (each keeps one), random, zipf, hot-one or in-order; default: sticky."`
+	Zipf      float64 `placeholder:"S" help:"Exponent of --lora-session zipf; default: 1."`
 	Check     int     `default:"8" help:"Ask so many of the adapters one question before the load, to see whether the server knows and applies them; 0 asks none."`
-	Separator string  `help:"What joins model and adapter for Triton's OpenAI front end, as its --lora-separator; default: _lora_."`
+	Separator string  `placeholder:"TEXT" help:"What joins model and adapter for Triton's OpenAI front end, as its --lora-separator; default: _lora_."`
 }
 
 // adapters is what a plan takes of the flags.
@@ -24,7 +24,7 @@ func (f loraFlags) adapters() (loadgen.Adapters, error) {
 		return a, nil
 	}
 	var err error
-	a.List, err = loadgen.ReadAdapters(f.List)
+	a.List, err = loadgen.ReadAdapters(input(f.List))
 	return a, err
 }
 

@@ -133,23 +133,24 @@ func TestLoadOfAdaptersRefuses(t *testing.T) {
 	list := listFile(t, "a")
 	for _, c := range []struct {
 		why  string
+		exit int
 		args []string
 		want string
 	}{
-		{"no such list", []string{"--lora-list", "/nowhere/list"}, "no such file"},
-		{"a bad list", []string{"--lora-list", listFile(t, "a", "a")}, `list.txt:2: name "a"`},
-		{"a choice of nothing", []string{"--lora-session", "random"}, "nothing to choose"},
-		{"an unknown choice", []string{"--lora-list", list, "--lora-session", "best"}, `"zipf"`},
-		{"a negative exponent", []string{"--lora-list", list, "--lora-session", "zipf", "--lora-zipf=-1"}, "ZipfExponent"},
-		{"an unknown API", []string{"--api-mode", "grpc"}, "triton"},
-		{"adapters mean Triton", []string{"--lora-list", list}, "--api-mode auto is triton"},
-		{"turns of an open loop", []string{"--rate", "5", "--turns", "2"}, "Arrivals.Turns"},
+		{"no such list", 1, []string{"--lora-list", "/nowhere/list"}, "no such file"},
+		{"a bad list", 1, []string{"--lora-list", listFile(t, "a", "a")}, `list.txt:2: name "a"`},
+		{"a choice of nothing", 2, []string{"--lora-session", "random"}, "nothing to choose"},
+		{"an unknown choice", 2, []string{"--lora-list", list, "--lora-session", "best"}, `"zipf"`},
+		{"a negative exponent", 2, []string{"--lora-list", list, "--lora-session", "zipf", "--lora-zipf=-1"}, "ZipfExponent"},
+		{"an unknown API", 2, []string{"--api-mode", "grpc"}, "triton"},
+		{"adapters mean Triton", 1, []string{"--lora-list", list}, "--api-mode auto is triton"},
+		{"turns of an open loop", 2, []string{"--rate", "5", "--turns", "2"}, "Arrivals.Turns"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		got := command(ctx, append([]string{"load", "--url", url, "--duration", "100ms", "--warmup", "0s", "--prompt", "32"}, c.args...)...)
 		require.NoError(t, ctx.Err(), c.why)
 		cancel()
-		require.Equal(t, 1, got.exit, "%s: %s", c.why, got.out)
+		require.Equal(t, c.exit, got.exit, "%s: %s", c.why, got.out)
 		require.Contains(t, got.err, c.want, c.why)
 	}
 }
