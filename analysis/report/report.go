@@ -15,6 +15,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 const (
 	HTMLFile     = "report.html"
 	MarkdownFile = "report.md"
+	BenchFile    = "bench.txt" // all benchmark lines
 )
 
 // Report is everything that is told about a results directory.
@@ -69,21 +71,36 @@ type Unjudged struct {
 }
 
 // Paths are the two files.
-type Paths struct{ HTML, Markdown string }
+type Paths struct{ HTML, Markdown, Bench string }
 
-// Write writes both files into dir, each atomically. One that cannot be
+// Write writes the files into dir, each atomically. One that cannot be
 // written does not keep the other from being written.
 func Write(dir string, r Report) (Paths, error) {
-	p := Paths{HTML: filepath.Join(dir, HTMLFile), Markdown: filepath.Join(dir, MarkdownFile)}
+	p := Paths{HTML: filepath.Join(dir, HTMLFile), Markdown: filepath.Join(dir, MarkdownFile), Bench: filepath.Join(dir, BenchFile)}
 	page, err := r.HTML()
 	if err == nil {
 		err = bundle.WriteFile(p.HTML, page)
 	}
-	err = errors.Join(err, bundle.WriteFile(p.Markdown, r.Markdown()))
+	err = errors.Join(err, bundle.WriteFile(p.Markdown, r.Markdown()), bundle.WriteFile(p.Bench, r.Bench()))
 	if err != nil {
 		return p, fmt.Errorf("report: write report: %w", err)
 	}
 	return p, nil
+}
+
+// Bench is the benchmark lines of all sections in one file, so that two results
+// directories compare with benchstat A/bench.txt B/bench.txt. Each section
+// begins with its own configuration lines.
+func (r Report) Bench() []byte {
+	var all []byte
+	for _, g := range r.Groups() {
+		for _, s := range g.Sections {
+			if len(s.Bench) > 0 {
+				all = append(append(all, bytes.TrimRight(s.Bench, "\n")...), "\n\n"...)
+			}
+		}
+	}
+	return all
 }
 
 // Group is the sections of one machine, server kind, control and profile: those
