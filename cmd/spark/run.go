@@ -16,11 +16,12 @@ import (
 )
 
 type runCmd struct {
-	IDs     []string `arg:"" optional:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}. Without any: all, those that rest on runs of others last."`
-	Profile string   `placeholder:"NAME" help:"smoke (seconds; decides nothing), quick (minutes; for the emulator) or full (hours; for a real server)."`
-	Results string   `type:"path" placeholder:"DIR" help:"Directory of the run bundles; default: results."`
-	Dir     string   `type:"path" placeholder:"DIR" help:"Directory on the disk under test; default: .spark."`
-	JSON    bool     `help:"Print the verdicts as JSON, one a line, as they come; progress goes to stderr."`
+	IDs     []string  `arg:"" optional:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}. Without any: all, those that rest on runs of others last."`
+	Profile string    `placeholder:"NAME" help:"smoke (seconds; decides nothing), quick (minutes; for the emulator) or full (hours; for a real server)."`
+	Results string    `type:"path" placeholder:"DIR" help:"Directory of the run bundles; default: results."`
+	Dir     string    `type:"path" placeholder:"DIR" help:"Directory on the disk under test; default: .spark."`
+	Watch   watchAddr `placeholder:"ADDR" help:"Serve a page with live curves and a Prometheus endpoint while it runs, at 127.0.0.1:8080 or the address after the equals sign."`
+	JSON    bool      `help:"Print the verdicts as JSON, one a line, as they come; progress goes to stderr."`
 }
 
 // Help teaches by examples.
@@ -32,6 +33,7 @@ Examples:
 
     spark run --profile quick              # everything, on the emulator if there is no server
     spark run H4                           # is the tail the disk's?
+    spark run H0 H2 --watch                # with live curves at http://127.0.0.1:8080
     SPARK_BASELINE_URL=http://127.0.0.1:8355 spark run H0 H2 H4
     spark run H0 --profile smoke --json | jq .outcome
 
@@ -75,9 +77,14 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	live := terminal()
 	defer live.Clear()
 	log := func(line string) { live.Clear(); fmt.Fprintln(s.err, line) }
+	progress, end, err := show(cfg.HTTP, hypotheses.Progress{Live: live.Show, Log: log})
+	if err != nil {
+		return err
+	}
+	defer end()
 	var printing error
 	suite := hypotheses.Suite{
-		Config: cfg, Plan: plan, Progress: hypotheses.Progress{Live: live.Show, Log: log},
+		Config: cfg, Plan: plan, Progress: progress,
 		Done: func(r hypotheses.Result) {
 			live.Clear()
 			printing = errors.Join(printing, c.print(s, r))
@@ -92,7 +99,7 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 // config is the environment with the flags laid over it.
 func (c runCmd) config(environ []string) (hypotheses.Config, error) {
 	for _, f := range []struct{ name, value string }{
-		{"SPARK_PROFILE", c.Profile}, {"SPARK_RESULTS", c.Results}, {"SPARK_DIR", c.Dir},
+		{"SPARK_PROFILE", c.Profile}, {"SPARK_RESULTS", c.Results}, {"SPARK_DIR", c.Dir}, {"SPARK_HTTP", string(c.Watch)},
 	} {
 		if f.value != "" {
 			environ = append(environ, f.name+"="+f.value)

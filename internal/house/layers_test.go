@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"analysis/report":    {"internal/bundle", "spark", "analysis"},
 	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
 	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
-	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses", "hypotheses/watch"},
 }
 
 func TestImportsPointDown(t *testing.T) {
