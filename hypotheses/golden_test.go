@@ -14,13 +14,31 @@ import (
 	"github.com/spark-harness/harness/internal/bundle"
 )
 
-// recorded copies the recorded run of a hypothesis, so that it can be judged.
+// recorded copies the recorded run of a hypothesis with those that it rests on,
+// so that it can be judged.
 func recorded(t *testing.T, id string) (dir string) {
+	t.Helper()
+	results := t.TempDir()
+	dir = copyRun(t, id, results)
+	var sources []analysis.Source
+	b, err := os.ReadFile(filepath.Join(dir, analysis.SourcesFile))
+	if err == nil {
+		require.NoError(t, json.Unmarshal(b, &sources))
+	}
+	for _, s := range sources {
+		copyRun(t, s.Hypothesis, results)
+	}
+	return dir
+}
+
+// copyRun copies the one recorded run of a hypothesis into a results directory.
+func copyRun(t *testing.T, id, results string) (dir string) {
 	t.Helper()
 	runs, err := bundle.Runs(filepath.Join("testdata", "runs"), id)
 	require.NoError(t, err)
 	require.Len(t, runs, 1)
-	dir = filepath.Join(t.TempDir(), filepath.Base(runs[0]))
+	dir = filepath.Join(results, id, filepath.Base(runs[0]))
+	require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o755))
 	require.NoError(t, os.CopyFS(dir, os.DirFS(runs[0])))
 	return dir
 }

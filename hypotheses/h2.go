@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spark-harness/harness/loadgen"
@@ -52,32 +53,53 @@ func H2() Hypothesis {
 }
 
 func measureH2(ctx context.Context, r *Rig) (string, error) {
+	s, err := r.newSweep(ctx, h2Contexts)
+	if err != nil {
+		return "", err
+	}
+	return r.measureSweep(ctx, s, 0, r.Profile.Repeats)
+}
+
+// sweep is what H2's blocks have in common.
+type sweep struct {
+	users    int
+	contexts []int // ascending
+	pilot    Pilot
+	notes    []string
+}
+
+// newSweep looks at the server and chooses the sweep: contexts are those of a
+// profile up to the server's limit.
+func (r *Rig) newSweep(ctx context.Context, contexts func(p Profile, limit int) []int) (sweep, error) {
 	users, note := r.workUsers()
 	limit := math.MaxInt
 	if n := r.target.server.Facts.MaxModelLen; n != nil {
 		limit = int(*n)
 	}
-	contexts := h2Contexts(r.Profile, limit)
-	if len(contexts) < 5 {
-		return "", fmt.Errorf("hypotheses: H2 needs at least 5 contexts and the server's limit of %d tokens leaves %d (start it with a longer context)", limit, len(contexts))
+	s := sweep{users: users, contexts: contexts(r.Profile, limit), notes: []string{note}}
+	if len(s.contexts) < 5 {
+		return s, fmt.Errorf("hypotheses: %s needs at least 5 contexts and the server's limit of %d tokens leaves %d (start it with a longer context)", r.hypothesis, limit, len(s.contexts))
 	}
-	d := Design{Notes: []string{note}}
-	r.Progress.logf("H2: %s", note)
-	longest := contexts[len(contexts)-1]
-	var err error
-	if d.Pilot, err = r.pilot(ctx, h2Work(longest, loadgen.ScopeRequest), 1); err != nil {
-		return "", err
+	r.Progress.logf("%s: %s", r.hypothesis, note)
+	pilot, err := r.pilot(ctx, h2Work(slices.Max(s.contexts), loadgen.ScopeRequest), 1)
+	if err == nil {
+		s.pilot = *pilot
 	}
-	var blocks [][]Arm
-	for b := range r.Profile.Repeats {
+	return s, err
+}
+
+// measureSweep measures so many blocks of a sweep, numbered from first: blocks of
+// other numbers have other prompts and another order.
+func (r *Rig) measureSweep(ctx context.Context, s sweep, first, blocks int) (string, error) {
+	var all [][]Arm
+	for b := range blocks {
 		var block []Arm
-		for _, c := range contexts {
-			block = append(block, h2Arm(r, *d.Pilot, b, users, c, longest))
+		for _, c := range s.contexts {
+			block = append(block, h2Arm(r, s.pilot, first+b, s.users, c, slices.Max(s.contexts)))
 		}
-		blocks = append(blocks, block)
+		all = append(all, block)
 	}
-	d.Arms = shuffle(blocks, r.Config.Seed)
-	return r.Run(ctx, d)
+	return r.Run(ctx, Design{Notes: s.notes, Pilot: &s.pilot, Arms: shuffle(all, r.Config.Seed+uint64(first))})
 }
 
 // h2Work is one user's turn: a context of the user's own and a new question.

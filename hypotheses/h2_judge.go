@@ -11,16 +11,7 @@ import (
 // judgeH2 applies the rule of H2; see docs/plan.md.
 func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 	q := e.Plan.Profile.Quantile
-	pool, known := kvPoolTokens(e)
-	levels := analysis.Levels(e.Arms, func(a *analysis.Measured) float64 { return float64(a.ContextTokens) })
-	demand := func(l analysis.Level) float64 {
-		return l.Median(demandTokens) / pool
-	}
-	if known {
-		for i := range levels {
-			levels[i].X = demand(levels[i])
-		}
-	}
+	levels, pool, known := demandLevels(e)
 	points, blocks := kneePoints(levels, q)
 	v := h.verdict(e, blocks)
 	g := gatesOf(e)
@@ -47,6 +38,19 @@ func (h Hypothesis) judgeH2(e *analysis.Experiment) Judgement {
 		j.Handover = Handover{CkTokens: pagingContext(levels, knee.Value, known)}
 	}
 	return j
+}
+
+// demandLevels are the arms by context, at the measured demand over the pool; at
+// the context itself where nobody knows the pool.
+func demandLevels(e *analysis.Experiment) (levels []analysis.Level, pool float64, known bool) {
+	pool, known = kvPoolTokens(e)
+	levels = analysis.Levels(e.Arms, func(a *analysis.Measured) float64 { return float64(a.ContextTokens) })
+	if known {
+		for i := range levels {
+			levels[i].X = levels[i].Median(demandTokens) / pool
+		}
+	}
+	return levels, pool, known
 }
 
 // pagingContext is Ck: the first context past the knee, and past the point where

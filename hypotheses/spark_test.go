@@ -10,6 +10,7 @@ import "testing"
 func TestH0(t *testing.T) { run(t, H0()) }
 func TestH1(t *testing.T) { run(t, H1()) }
 func TestH2(t *testing.T) { run(t, H2()) }
+func TestH3(t *testing.T) { run(t, H3()) }
 func TestH4(t *testing.T) { run(t, H4()) }
 func TestH5(t *testing.T) { run(t, H5()) }
 func TestH6(t *testing.T) { run(t, H6()) }
