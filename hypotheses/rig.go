@@ -79,13 +79,12 @@ func openRig(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 	return r, nil
 }
 
-// lockPath is one for the whole machine: packages that are tested together run
-// at the same time, and so may users.
+// lockPath is one for the whole machine.
 func (c Config) lockPath() string {
 	if c.lock != "" {
 		return c.lock
 	}
-	return filepath.Join(os.TempDir(), "spark-harness.lock")
+	return spark.DefaultLock()
 }
 
 // place is the absolute path of a directory that the user chose, else of name
@@ -112,12 +111,19 @@ func place(chosen, name string) (string, error) {
 // results is the absolute path of the run bundles.
 func (c Config) results() (string, error) { return place(c.Results, "results") }
 
+// Places are the absolute paths of the run bundles and of the directory on the
+// disk under test; neither need be there yet.
+func (c Config) Places() (results, dir string, err error) {
+	if results, err = c.results(); err != nil {
+		return "", "", err
+	}
+	dir, err = place(c.Dir, ".spark")
+	return results, dir, err
+}
+
 // places settles the directories.
 func (r *Rig) places() (err error) {
-	if r.results, err = place(r.Config.Results, "results"); err != nil {
-		return err
-	}
-	if r.dir, err = place(r.Config.Dir, ".spark"); err != nil {
+	if r.results, r.dir, err = r.Config.Places(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {

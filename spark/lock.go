@@ -26,6 +26,10 @@ type holder struct {
 	Since   time.Time `json:"since"`
 }
 
+// DefaultLock is the path of the lock that all measurements of a machine share:
+// packages that are tested together run at the same time, and so may users.
+func DefaultLock() string { return filepath.Join(os.TempDir(), "spark-harness.lock") }
+
 // AcquireLock takes the lock at path, a file that stays afterwards, at once or
 // not at all: the error is ErrLocked and names the holder. Child processes do
 // not inherit it.

@@ -26,6 +26,7 @@ type cli struct {
 	Judge    judgeCmd    `cmd:"" help:"Judge runs again from their files, on any machine."`
 	Compare  compareCmd  `cmd:"" help:"Hold two results directories against each other, in plain words."`
 	Load     loadCmd     `cmd:"" help:"Load a server by hand and print what the requests saw."`
+	Doctor   doctorCmd   `cmd:"" help:"Tell whether this machine can be measured, and what to mend first."`
 	Fio      fioCmd      `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
 	Monitor  monitorCmd  `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
 	Serve    serveCmd    `cmd:"" help:"Serve an LLM."`

@@ -29,12 +29,13 @@ var layers = map[string][]string{
 	"spark/smart":        {"internal/clock", "internal/blockdev"},
 	"spark/emulator":     {"internal/clock", "internal/jsonl", "internal/pagecache", "spark/adapters"},
 	"spark":              {"internal/clock", "internal/jsonl", "internal/bundle", "internal/cgroup", "loadgen", "sysmon", "spark/emulator"},
+	"spark/preflight":    {"internal/buildtags", "internal/cgroup", "sysmon", "fioctl", "spark", "spark/smart"},
 	"spark/sparktest":    {"internal/clock", "loadgen", "spark", "spark/emulator"},
 	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/smart"},
 	"analysis/report":    {"internal/bundle", "spark", "analysis"},
 	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
 	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
-	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "analysis", "hypotheses", "hypotheses/watch"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "hypotheses", "hypotheses/watch"},
 }
 
 func TestImportsPointDown(t *testing.T) {
