@@ -191,9 +191,10 @@ func (s *state) addRecord(rec *loadgen.Record, offset time.Duration) {
 	s.total.request(rec.Phase, rec.Outcome, tokens)
 	s.each(offset+end, func(b *bin) {
 		b.loaded = true
-		if ok {
+		switch {
+		case ok:
 			b.done++
-		} else {
+		case rec.Phase != loadgen.PhaseDrain: // those are cut off when the window's last has ended
 			b.failed++
 		}
 		if has {
