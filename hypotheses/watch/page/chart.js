@@ -142,12 +142,18 @@ class Chart {
     g.textBaseline = 'middle';
     g.textAlign = 'right';
     g.lineWidth = 1;
-    for (const v of ticksOf(top, 4)) {
+    const ticks = ticksOf(top, 4), digits = ticks.length > 1 && top < 1e4 ? Math.max(0, -Math.floor(Math.log10(ticks[1]) + 1e-9)) : -1;
+    for (const v of ticks) {
       g.strokeStyle = view.style('--grid');
       g.beginPath(); g.moveTo(a.x0, Y(v)); g.lineTo(a.x1, Y(v)); g.stroke();
       g.fillStyle = view.style('--dim');
-      g.fillText(short(v), a.x0 - 5, Y(v));
+      g.fillText(digits < 0 ? short(v) : v.toFixed(digits), a.x0 - 5, Y(v));
     }
+    this.timeAxis(g, view, a, X);
+  }
+
+  timeAxis(g, view, a, X) {
+    g.fillStyle = view.style('--dim');
     const step = timeStep(a.to - a.from, (a.x1 - a.x0) / 62);
     g.textBaseline = 'top';
     g.textAlign = 'center';
@@ -207,5 +213,43 @@ class Chart {
         g.beginPath(); g.arc(X(p.t), Y(v), 3, 0, 7); g.fill();
       }
     });
+  }
+}
+
+// PhaseChart shows over the same time what the run was doing: a lane for each
+// phase, and a line where an arm begins.
+class PhaseChart extends Chart {
+  draw(view) {
+    const dpr = window.devicePixelRatio || 1, w = this.canvas.clientWidth, h = this.canvas.clientHeight;
+    if (!w || !h) return;
+    this.canvas.width = Math.round(w * dpr);
+    this.canvas.height = Math.round(h * dpr);
+    const g = this.canvas.getContext('2d'), lanes = this.spec.lanes;
+    g.setTransform(dpr, 0, 0, dpr, 0, 0);
+    g.font = '11px system-ui, sans-serif';
+    const a = this.area = {x0: 66, x1: w - 8, y0: h - 18, y1: 6, from: view.from, to: view.to};
+    const X = (t) => a.x0 + (t - a.from) / (a.to - a.from) * (a.x1 - a.x0), tall = (a.y0 - a.y1) / lanes.length;
+    g.textBaseline = 'middle';
+    g.textAlign = 'right';
+    lanes.forEach((l, k) => {
+      g.fillStyle = view.style('--dim');
+      g.fillText(l.phase, a.x0 - 6, a.y1 + (k + 0.5) * tall);
+      g.fillStyle = view.style('--grid');
+      g.fillRect(a.x0, a.y1 + (k + 0.5) * tall, a.x1 - a.x0, 1);
+    });
+    view.spans.forEach((s, i) => {
+      const end = i + 1 < view.spans.length ? view.spans[i + 1].t : view.now, k = lanes.findIndex((l) => l.phase === s.phase);
+      const x0 = Math.max(a.x0, X(s.t)), x1 = Math.min(a.x1, Math.max(X(end), X(s.t) + 1));
+      if (k < 0 || x1 <= x0) return;
+      g.fillStyle = view.style(lanes[k].color);
+      g.fillRect(x0, a.y1 + k * tall + 2, x1 - x0, tall - 4);
+    });
+    this.timeAxis(g, view, a, X);
+    if (view.cross !== null) {
+      g.strokeStyle = view.style('--cross');
+      g.beginPath(); g.moveTo(X(view.cross), a.y0); g.lineTo(X(view.cross), a.y1); g.stroke();
+    }
+    const at = view.spans.filter((s) => view.cross === null || s.t <= view.cross).pop();
+    this.box.querySelector('.unit').textContent = at ? at.phase + (at.arm ? ', arm ' + at.arm : '') : '';
   }
 }

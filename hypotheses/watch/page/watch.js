@@ -18,6 +18,9 @@ const charts = [
   {id: 'memory', title: 'Memory available', unit: 'GiB', lines: [{field: 'mem_available_bytes', name: 'GiB', color: '--c3', scale: 1 / 2 ** 30}]},
 ];
 
+// lanes are the phases of an arm in their order.
+const lanes = [['preparing', '--dim'], ['settling', '--dim'], ['priming', '--c1'], ['warm-up', '--c3'], ['measuring', '--c0'], ['draining', '--c2'], ['judging', '--fg']].map(([phase, color]) => ({phase, color}));
+
 // model is all that the page knows; frozen is a copy of it while paused.
 let model = null, frozen = null;
 let cross = null, wholeRun = false, over = false, lastMessage = 0;
@@ -66,10 +69,10 @@ function render() {
   const m = frozen || model;
   if (!m) return;
   const series = wholeRun ? m.whole : m.fine;
-  const to = Math.max(m.now, wholeRun ? 10 : 0), from = wholeRun ? 0 : Math.max(0, to - 120);
+  const to = Math.max(m.now, 30), from = wholeRun ? 0 : Math.max(0, to - 120);
   const cache = new Map(), colors = new Map();
   const view = {
-    from, to: Math.max(to, from + (wholeRun ? 10 : 120)), now: m.now, spans: m.spans, cross, settled: m.settled, step: series.step,
+    from, to, now: m.now, spans: m.spans, cross, settled: m.settled, step: series.step,
     get: (f) => { if (!cache.has(f)) cache.set(f, points(m, series, f)); return cache.get(f); },
     style: (n) => { if (!colors.has(n)) colors.set(n, style(n)); return colors.get(n); },
   };
@@ -118,8 +121,8 @@ function progress(m) {
   set('target', t ? t.model + ' at ' + t.url + (t.control ? ', control ' + t.control : '') + ', profile ' + t.profile + ', endpoint ' + t.endpoint + ', disk ' + t.device : '');
   const arms = r.arms || [], done = arms.filter((a) => a.state === 'done').length, at = arms.find((a) => a.state === 'running');
   $('done').style.width = (arms.length ? 100 * done / arms.length : 0) + '%';
-  set('where', arms.length ? done + ' of ' + arms.length + ' arms done' + (at ? ', now ' + at.name : '') : m.state.live);
-  set('eta', r.ends_at ? 'about ' + clockTime(r.ends_at - m.now) + ' left' + (r.all_end_at ? ', ' + clockTime(r.all_end_at - m.now) + ' in all' : '') : '');
+  set('where', '· ' + (r.outcome ? r.outcome + ', ' : '') + (arms.length ? done + ' of ' + arms.length + ' arms done' + (at ? ', now ' + at.name : '') : m.state.live || 'no arms yet'));
+  set('eta', r.ends_at ? '· about ' + clockTime(r.ends_at - m.now) + ' left' + (r.all_end_at ? ', ' + clockTime(r.all_end_at - m.now) + ' in all' : '') : '');
 }
 
 // row makes a table row of [text, class] cells.
@@ -182,7 +185,9 @@ function theme(dark) {
   draw();
 }
 
-const drawn = charts.map((c) => new Chart($('charts'), c, (t) => { cross = t; draw(); }));
+const hover = (t) => { cross = t; draw(); };
+const drawn = charts.map((c) => new Chart($('charts'), c, hover));
+drawn.push(new PhaseChart($('charts'), {id: 'phases', title: 'Phase', unit: '', lines: [], lanes}, hover));
 $('span').onclick = () => { wholeRun = !wholeRun; $('span').setAttribute('aria-pressed', wholeRun); set('span', wholeRun ? 'last 2 minutes' : 'whole run'); $('span').setAttribute('aria-pressed', wholeRun); draw(); };
 $('pause').onclick = () => { frozen = frozen ? null : structuredClone(model); $('pause').setAttribute('aria-pressed', Boolean(frozen)); set('pause', frozen ? 'go on' : 'pause'); status(); draw(); };
 $('theme').onclick = () => theme(!document.documentElement.classList.contains('dark'));
