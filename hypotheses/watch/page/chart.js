@@ -4,6 +4,9 @@
 // where its numbers come from: get(field) gives the points [{t, v}] in order,
 // with v null where there is none.
 
+// LEFT is where every chart's time begins, so that they stand under each other.
+const LEFT = 66;
+
 // ticksOf are round steps over [0, top], at most n of them.
 function ticksOf(top, n) {
   const raw = top / n, mag = Math.pow(10, Math.floor(Math.log10(raw)));
@@ -103,7 +106,7 @@ class Chart {
     for (const line of data) for (const p of line) if (p.v !== null && p.t >= view.from && p.t <= view.to) top = Math.max(top, p.v);
     top = top > 0 ? top * 1.08 : 1;
     if (this.spec.atLeast) top = Math.max(top, this.spec.atLeast);
-    const a = this.area = {x0: 46, x1: w - 8, y0: h - 18, y1: 6, from: view.from, to: view.to};
+    const a = this.area = {x0: LEFT, x1: w - 8, y0: h - 18, y1: 6, from: view.from, to: view.to};
     const X = (t) => a.x0 + (t - a.from) / (a.to - a.from) * (a.x1 - a.x0), Y = (v) => a.y0 - v / top * (a.y0 - a.y1);
     this.backdrop(g, view, a, X);
     this.axes(g, view, a, X, Y, top);
@@ -227,7 +230,7 @@ class PhaseChart extends Chart {
     const g = this.canvas.getContext('2d'), lanes = this.spec.lanes;
     g.setTransform(dpr, 0, 0, dpr, 0, 0);
     g.font = '11px system-ui, sans-serif';
-    const a = this.area = {x0: 66, x1: w - 8, y0: h - 18, y1: 6, from: view.from, to: view.to};
+    const a = this.area = {x0: LEFT, x1: w - 8, y0: h - 18, y1: 6, from: view.from, to: view.to};
     const X = (t) => a.x0 + (t - a.from) / (a.to - a.from) * (a.x1 - a.x0), tall = (a.y0 - a.y1) / lanes.length;
     g.textBaseline = 'middle';
     g.textAlign = 'right';
