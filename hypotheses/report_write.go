@@ -170,6 +170,7 @@ func section(h Hypothesis, f Found, by string) (report.Section, error) {
 			benchErr = nil
 		}
 		if err = errors.Join(benchErr, readInto(filepath.Join(derived, "summary.json"), &sum)); err == nil {
+			s.PNG, _ = os.ReadFile(filepath.Join(derived, h.ID+".png")) // without it, it is drawn
 			s.Verdict, s.Figure, s.Table, s.Bench, s.Arms = v, file.Figure, file.Table, bench, armTable(sum.Arms)
 			return s, nil
 		}

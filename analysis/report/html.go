@@ -24,9 +24,14 @@ var (
 	page string
 )
 
-// imageBytes bounds the pictures inside the page, so that nine hypotheses, and
-// a few more, stay under 5 MB. Beyond it they are left beside their runs.
-const imageBytes = 2_600_000
+// Bounds of what is kept inside the page, so that nine hypotheses stay under
+// 5 MB whatever their strings and tables hold. What is beyond them is linked
+// beside its run instead.
+const (
+	pageBytes = 4_800_000 // of the whole page, pictures included
+	svgBytes  = 200_000   // of one drawing kept a second time, as a file
+	fileBytes = 400_000   // of one table, or one bench.txt
+)
 
 // pageView is the page as the template sees it. Strings are one line each and
 // cut; the template escapes them.
@@ -66,7 +71,9 @@ type sectionView struct {
 	Run, Judge     string
 	Downloads      []download
 	Bench          string
-	NoTable, NoPNG string
+	NoTable        string
+
+	section Section // what it is a view of
 }
 
 type claimView struct {
@@ -80,13 +87,19 @@ type tableView struct {
 	Long   bool // closed at first where the page can open it
 }
 
+// download is a file inside the page or, with Beside, next to its run.
 type download struct {
 	Label, Name string
 	URL         template.URL
+	Beside      string
 }
 
 // HTML is the whole page. It fails only where a template does.
 func (r Report) HTML() ([]byte, error) {
+	t, err := template.New("report").Parse(page)
+	if err != nil {
+		return nil, fmt.Errorf("report: read template: %w", err)
+	}
 	sum := sha256.Sum256([]byte(script))
 	v := pageView{
 		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
@@ -96,18 +109,22 @@ func (r Report) HTML() ([]byte, error) {
 	for _, u := range r.Unjudged {
 		v.Unjudged = append(v.Unjudged, Unjudged{text(u.Run), text(u.Reason)})
 	}
-	pictures := r.pictures()
 	for _, g := range r.Groups() {
-		view := g.view(pictures)
+		view := g.view()
 		if view.Emulated {
 			v.Emulated = emulatedText
 		}
 		v.Groups = append(v.Groups, view)
 	}
-	t, err := template.New("report").Parse(page)
+	b, err := v.write(t)
 	if err != nil {
-		return nil, fmt.Errorf("report: read template: %w", err)
+		return nil, err
 	}
+	v.addPictures(pageBytes - len(b)) // they get what room the rest leaves
+	return v.write(t)
+}
+
+func (v pageView) write(t *template.Template) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("report: write page: %w", err)
@@ -115,45 +132,66 @@ func (r Report) HTML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// pictures draws each section's PNG, by run: at print resolution while all of
-// them fit, coarser where they do not, and none where even that is too much.
-func (r Report) pictures() map[string][]byte {
+// addPictures adds each figure's PNG: at print resolution while all of them fit
+// into room, coarser where they do not; else they are linked.
+func (v pageView) addPictures(room int) {
 	for _, dpi := range []int{300, 150} {
-		all, total := map[string][]byte{}, 0
-		for _, s := range r.Sections {
-			png, err := s.Figure.PNG(dpi)
-			if err != nil {
-				continue // the section says that it has no figure
-			}
-			all[s.Run] = png
-			if total += len(png); total > imageBytes {
-				break
+		pictures, fit := v.pictures(dpi, room)
+		for g, group := range v.Groups {
+			for i := range group.Sections {
+				s := &v.Groups[g].Sections[i]
+				if fit {
+					s.download("PNG", ".png", "image/png", pictures[g][i], len(pictures[g][i]))
+				} else if dpi == 150 && s.Figure != nil {
+					s.beside("PNG", ".png")
+				}
 			}
 		}
-		if total <= imageBytes {
-			return all
+		if fit {
+			return
 		}
 	}
-	return nil
 }
 
-func (g Group) view(pictures map[string][]byte) groupView {
+// pictures draws every figure, by group and section; nil for one that cannot be
+// drawn. It stops when they no longer fit.
+func (v pageView) pictures(dpi, room int) (all [][][]byte, fit bool) {
+	for g, group := range v.Groups {
+		all = append(all, make([][]byte, len(group.Sections)))
+		for i, s := range group.Sections {
+			if s.Figure == nil {
+				continue
+			}
+			png := s.section.PNG
+			if png == nil || dpi != 300 {
+				png, _ = s.section.Figure.PNG(dpi) // its SVG was drawn, so it can be
+			}
+			all[g][i] = png
+			if room -= base64.StdEncoding.EncodedLen(len(png)) + 200; room < 0 {
+				return nil, false
+			}
+		}
+	}
+	return all, true
+}
+
+func (g Group) view() groupView {
 	adjusted, tests := g.adjusted()
 	v := groupView{Title: g.title(), Emulated: g.emulated(), Holm: holmText(tests), Machine: g.machine()}
 	for i, s := range g.Sections {
-		sv := s.view(adjusted[i], pictures[s.Run])
+		sv := s.view(adjusted[i])
 		sv.Group = v.Title
 		v.Rows, v.Sections = append(v.Rows, sv.row), append(v.Sections, sv)
 	}
 	return v
 }
 
-func (s Section) view(adjusted float64, png []byte) sectionView {
+func (s Section) view(adjusted float64) sectionView {
 	claims, checks := split(s.Verdict)
 	v := sectionView{
 		row: s.row(adjusted), Claim: text(s.Verdict.Claim), Finding: text(s.Figure.Subtitle), Emulated: s.Verdict.Target.Emulated,
 		Facts: s.facts(), Server: s.server(), Claims: claimViews(claims), Checks: claimViews(checks), Notes: s.notes(),
-		Run: text(s.Run), Judge: "spark judge " + text(s.Run), Bench: lines(s.Bench),
+		Run: text(s.Run), Judge: "spark judge " + text(s.Run), Bench: lines(s.Bench), section: s,
 	}
 	for _, c := range checks {
 		if !c.Holds {
@@ -174,13 +212,9 @@ func (s Section) view(adjusted float64, png []byte) sectionView {
 	if _, v.Arms, err = readTable(s.Arms); err != nil {
 		v.NoTable = text(err.Error())
 	}
-	v.download("SVG", ".svg", "image/svg+xml", svg)
-	if png == nil && v.Figure != nil {
-		v.NoPNG = s.file(s.Verdict.Hypothesis + ".png")
-	}
-	v.download("PNG", ".png", "image/png", png)
-	v.download("CSV", ".csv", "text/csv;charset=utf-8", csvBytes)
-	v.download("bench.txt", "-bench.txt", "text/plain;charset=utf-8", s.Bench)
+	v.download("SVG", ".svg", "image/svg+xml", svg, svgBytes)
+	v.download("CSV", ".csv", "text/csv;charset=utf-8", csvBytes, fileBytes)
+	v.download("bench.txt", "-bench.txt", "text/plain;charset=utf-8", s.Bench, fileBytes)
 	return v
 }
 
@@ -197,15 +231,29 @@ func lines(b []byte) string {
 	return out.String()
 }
 
-// download adds a file that is kept inside the page.
-func (v *sectionView) download(label, suffix, kind string, b []byte) {
+// download adds a file that is kept inside the page, or a link where it is
+// larger than most.
+func (v *sectionView) download(label, suffix, kind string, b []byte, most int) {
 	if len(b) == 0 {
+		return
+	}
+	if len(b) > most {
+		v.beside(label, suffix)
 		return
 	}
 	v.Downloads = append(v.Downloads, download{
 		Label: label, Name: v.Anchor + suffix,
 		URL: template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(b)),
 	})
+}
+
+// beside links a file that lies with the run.
+func (v *sectionView) beside(label, suffix string) {
+	file := v.section.Verdict.Hypothesis + suffix
+	if suffix == "-bench.txt" {
+		file = "bench.txt"
+	}
+	v.Downloads = append(v.Downloads, download{Label: label, Beside: v.section.file(file)})
 }
 
 func claimViews(claims []analysis.Claim) (views []claimView) {
@@ -285,7 +333,7 @@ func round(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }
 
 // inline is an SVG file as a page holds it: without the head of a file, its size
 // left to the page, and ink and paper in the page's own colours, so that dark
-// pages have dark figures. The colours of data stay. Quotes in text are escaped,
+// pages have dark figures; the darkest two colours of data are lifted there. Quotes in text are escaped,
 // so what looks like a style attribute is one.
 func inline(svg []byte, label string) string {
 	at := bytes.Index(svg, []byte("<svg"))
@@ -293,6 +341,6 @@ func inline(svg []byte, label string) string {
 	s = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*" `).ReplaceAllString(s, `<svg class="plot" role="img" preserveAspectRatio="xMidYMid meet" `)
 	s = strings.Replace(s, "<svg ", `<svg aria-label="`+html.EscapeString(label)+`" `, 1)
 	s = regexp.MustCompile(`(?s)<title>.*?</title>\s*<desc>.*?</desc>`).ReplaceAllString(s, "")
-	colours := strings.NewReplacer("#FFFFFF", "var(--figure-paper)", "#1A1A1A", "var(--figure-ink)", "#404040", "var(--figure-dim)", "#000000", "var(--figure-black)", "#D0D0D0", "var(--figure-grid)", "#A0A0A0", "var(--figure-rule)")
+	colours := strings.NewReplacer("#FFFFFF", "var(--figure-paper)", "#1A1A1A", "var(--figure-ink)", "#404040", "var(--figure-dim)", "#000000", "var(--figure-black)", "#D0D0D0", "var(--figure-grid)", "#A0A0A0", "var(--figure-rule)", "#0072B2", "var(--figure-blue)", "#666666", "var(--figure-grey)")
 	return regexp.MustCompile(`style="[^"]*"`).ReplaceAllStringFunc(s, colours.Replace)
 }

@@ -30,7 +30,7 @@ func escape(s string) string {
 			b.WriteRune(r)
 		}
 	}
-	return b.String()
+	return strings.ReplaceAll(b.String(), "www.", "www&#46;")
 }
 
 // Markdown is the report in GitHub's dialect. Images are linked beneath the
@@ -100,7 +100,8 @@ func tableMarkdown(t analysis.Table) string {
 	if err != nil {
 		return "The table cannot be written: " + escape(text(err.Error())) + "\n"
 	}
-	return s
+	// GitHub makes links of bare addresses too.
+	return strings.NewReplacer("://", "&#58;//", "](", `\](`, "www.", "www&#46;").Replace(s)
 }
 
 func (s Section) markdown(b *strings.Builder) {

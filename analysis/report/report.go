@@ -50,6 +50,7 @@ type Section struct {
 	Table    analysis.Table  // the numbers behind the figure; without columns: none
 	Arms     analysis.Table  // what each arm did; without columns: none
 	Bench    []byte          // bench.txt; nil for none
+	PNG      []byte          // the figure at 300 dpi; nil lets it be drawn
 	Head     analysis.Head
 	Manifest spark.Manifest
 	// Run is the run's directory beneath the results directory, with slashes:

@@ -13,8 +13,17 @@
   const folds = [...document.querySelectorAll('details')];
   for (const d of folds) if (!('keep' in d.dataset) && ('close' in d.dataset || d.classList.contains('checks') || d.querySelector('[data-long]'))) d.open = false;
   let before = null;
-  addEventListener('beforeprint', () => { before = folds.map((d) => d.open); for (const d of folds) d.open = true; });
-  addEventListener('afterprint', () => { if (before) folds.forEach((d, i) => { d.open = before[i]; }); });
+  // A table that is wider than a sheet is printed smaller: cut digits are worse.
+  const sheet = 680, screenFont = 13, printFont = 10; // px
+  addEventListener('beforeprint', () => {
+    before = folds.map((d) => d.open);
+    for (const d of folds) d.open = true;
+    for (const t of document.querySelectorAll('table.numbers')) t.style.zoom = Math.min(1, sheet / (t.scrollWidth * printFont / screenFont));
+  });
+  addEventListener('afterprint', () => {
+    if (before) folds.forEach((d, i) => { d.open = before[i]; });
+    for (const t of document.querySelectorAll('table.numbers')) t.style.zoom = '';
+  });
 
   // Tables sort by a click on a column's head: up, down, as it was. Absent values
   // stay last.

@@ -29,21 +29,13 @@ func (s Section) row(adjusted float64) row {
 	v := s.Verdict
 	r := row{
 		ID: name(v.Hypothesis), Anchor: s.anchor(), Title: name(v.Title), Model: name(s.Key().Model),
-		Sign: sign(v.Outcome), Outcome: name(string(v.Outcome)), Endpoint: absent, Effect: absent,
+		Sign: sign(v.Outcome), Outcome: name(string(v.Outcome)), Endpoint: absent,
 		Blocks: fmt.Sprint(v.Power.Blocks), Mechanism: name(v.Mechanism), P: absent, Holm: probability(adjusted), Fails: s.fails(adjusted),
 	}
 	if v.Quantile != "" {
 		r.Endpoint = name(v.Quantile) + " TTFT"
 	}
-	if c, ok := effect(v); ok {
-		r.Effect, r.EffectOf = strings.TrimSpace(number(c.Value)+" "+interval(c)), text(c.Text)
-		if c.Unit != "" && c.Unit != "ratio" {
-			r.Effect += " " + name(c.Unit)
-		}
-		if c.Unit == "ratio" {
-			r.Effect = "× " + r.Effect
-		}
-	}
+	r.Effect, r.EffectOf = s.effect()
 	if v.Power.Needed > 0 {
 		r.Blocks += fmt.Sprintf(" of %d", v.Power.Needed)
 	}
@@ -54,6 +46,42 @@ func (s Section) row(adjusted float64) row {
 		r.Reasons = append(r.Reasons, name(code))
 	}
 	return r
+}
+
+// effect is what stands for the hypothesis in the table of verdicts: the first
+// ratio of latencies with an interval; where the claims have none, the knee
+// that the figure marks; else the first claim with an interval, or a value.
+func (s Section) effect() (value, of string) {
+	claims, _ := split(s.Verdict)
+	first := func(fits func(analysis.Claim) bool) bool {
+		for _, c := range claims {
+			if c.Value == nil || !fits(c) {
+				continue
+			}
+			value, of = strings.TrimSpace(number(c.Value)+" "+interval(c)), text(c.Text)
+			if c.Unit == "ratio" {
+				value = "× " + value
+			} else {
+				value = strings.TrimSpace(value + " " + name(c.Unit))
+			}
+			return true
+		}
+		return false
+	}
+	ranged := func(c analysis.Claim) bool { return interval(c) != "" }
+	if first(func(c analysis.Claim) bool { return c.Unit == "ratio" && ranged(c) && strings.Contains(c.Text, "TTFT") }) {
+		return value, of
+	}
+	for _, m := range s.Figure.Markers {
+		if strings.HasPrefix(m.Label, "knee") && analysis.Num(m.At.Value) != nil {
+			at := analysis.NewClaim("", m.At, math.NaN(), "", true)
+			return number(at.Value) + " " + interval(at), "knee, " + name(s.Figure.X.Label)
+		}
+	}
+	if first(ranged) || first(func(analysis.Claim) bool { return true }) {
+		return value, of
+	}
+	return absent, ""
 }
 
 // fails says so when a SUPPORTED verdict does not hold beside the others of its
@@ -141,7 +169,7 @@ func (g Group) machine() (list []fact) {
 	m := g.Sections[0].Manifest
 	add := func(n, v string) {
 		if v = text(v); v != "" {
-			list = append(list, fact{n, v})
+			list = append(list, fact{name(n), v})
 		}
 	}
 	add("machine", m.Platform())
@@ -167,7 +195,7 @@ func (g Group) machine() (list []fact) {
 func (s Section) server() (list []fact) {
 	add := func(n, v string) {
 		if v = text(v); v != "" {
-			list = append(list, fact{n, v})
+			list = append(list, fact{name(n), v})
 		}
 	}
 	m := s.Manifest

@@ -106,25 +106,6 @@ func split(v analysis.Verdict) (claims, checks []analysis.Claim) {
 	return claims, checks
 }
 
-// effect is the claim that stands for the hypothesis in the table of verdicts:
-// the first ratio with an interval, else the first claim with an interval, else
-// the first with a value.
-func effect(v analysis.Verdict) (analysis.Claim, bool) {
-	claims, _ := split(v)
-	for _, fits := range []func(analysis.Claim) bool{
-		func(c analysis.Claim) bool { return c.Unit == "ratio" && interval(c) != "" },
-		func(c analysis.Claim) bool { return interval(c) != "" },
-		func(c analysis.Claim) bool { return true },
-	} {
-		for _, c := range claims {
-			if c.Value != nil && fits(c) {
-				return c, true
-			}
-		}
-	}
-	return analysis.Claim{}, false
-}
-
 // familyLevel is the level that Holm's correction keeps over a group.
 const familyLevel = 0.05
 
