@@ -10,6 +10,7 @@ type FigureSpot struct {
 	Series string  // the layer's name; what the panel shows where it has none
 	X, Y   float64 // in the units of the SVG's viewBox, from its top left
 	Marked bool    // it has a glyph; else it only bends a line
+	Single bool    // it is one run of several, by its glyph
 	// At, Value and Interval are texts with units; Interval is "" without one.
 	At, Value, Interval string
 }
@@ -69,11 +70,14 @@ func (f Figure) Spots() ([]FigureSpot, error) {
 func (s *sectionLayout) spot(p panelLayout, panel int, layer FigureLayer, pt FigurePoint) FigureSpot {
 	at := s.pointAt(p, layer, pt.X, pt.Value)
 	spot := FigureSpot{
-		Panel: panel, Series: visible(layer.Name), X: float64(at.X), Y: float64(s.height - at.Y), Marked: layer.Glyph != FigureNoGlyph,
+		Panel: panel, Series: visible(layer.Name), X: float64(at.X), Y: float64(s.height - at.Y), Marked: layer.Glyph != FigureNoGlyph, Single: layer.Glyph == FigureDot,
 		At: s.atText(pt.X), Value: withUnit(decimal(pt.Value, humanDigits), p.Y.Label),
 	}
 	if spot.Series == "" {
 		spot.Series = quantity(p.Y.Label)
+		if spot.Single {
+			spot.Series += ", one run"
+		}
 	}
 	if pt.bounded() && (layer.Bars || layer.Band) {
 		spot.Interval = withUnit(decimal(pt.Lo, humanDigits)+" to "+decimal(pt.Hi, humanDigits), p.Y.Label)

@@ -162,9 +162,10 @@ func TestSpotsSayWhatTheyShow(t *testing.T) {
 	require.Len(t, spots, 4)
 	require.Equal(t, [4]string{"median of repeats", "context 1024 tokens", "12.35 ms", "10 to inf ms"}, text(spots[0]))
 	require.Equal(t, [4]string{"(a) p99 TTFT", "context 512 tokens", "3 ms", ""}, text(spots[1]))
-	require.Equal(t, [4]string{"requests/s", "HEAVY 100 %", "7", ""}, text(spots[2]))
-	require.Equal(t, [4]string{"requests/s", "level 2", "8", ""}, text(spots[3]))
+	require.Equal(t, [4]string{"requests/s, one run", "HEAVY 100 %", "7", ""}, text(spots[2]))
+	require.Equal(t, [4]string{"requests/s, one run", "level 2", "8", ""}, text(spots[3]))
 	require.True(t, spots[0].Marked && !spots[1].Marked)
+	require.True(t, !spots[0].Single && spots[2].Single)
 
 	frames, err := f.Frames()
 	require.NoError(t, err)

@@ -293,7 +293,8 @@ type figureView struct {
 }
 
 // figureData goes to the script: frames are section, label, left, right, top
-// and bottom; spots are panel, series, x, y, marked, at, value and interval.
+// and bottom; spots are panel, series, x, y, marked, at, value,
+// interval and whether it is one run of several.
 type figureData struct {
 	Frames [][]any `json:"frames"`
 	Spots  [][]any `json:"spots"`
@@ -323,7 +324,7 @@ func drawFigure(f analysis.Figure) (*figureView, []byte, error) {
 		v.Data.Frames = append(v.Data.Frames, []any{fr.Section, name(fr.Label), round(fr.Left), round(fr.Right), round(fr.Top), round(fr.Bottom)})
 	}
 	for _, s := range spots {
-		v.Data.Spots = append(v.Data.Spots, []any{s.Panel, name(s.Series), round(s.X), round(s.Y), s.Marked, name(s.At), name(s.Value), name(s.Interval)})
+		v.Data.Spots = append(v.Data.Spots, []any{s.Panel, name(s.Series), round(s.X), round(s.Y), s.Marked, name(s.At), name(s.Value), name(s.Interval), s.Single})
 	}
 	return v, svg, nil
 }

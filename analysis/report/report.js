@@ -67,7 +67,7 @@
     const stage = box.querySelector('.stage'), svg = stage.querySelector('svg'), said = box.querySelector('.said');
     const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
     const frames = (data.frames || []).map(([section, label, left, right, top, bottom]) => ({ section, label, left, right, top, bottom }));
-    const spots = (data.spots || []).map(([panel, series, x, y, marked, at, val, interval]) => ({ panel, series, x, y, marked, at, val, interval }));
+    const spots = (data.spots || []).map(([panel, series, x, y, marked, at, val, interval, single]) => ({ panel, series, x, y, marked, at, val, interval, single }));
     const whole = svg.viewBox.baseVal, home = { x: whole.x, y: whole.y, w: whole.width, h: whole.height };
     let view = { ...home }, drag = null, current = null;
     box.querySelector('.tools').hidden = false;
@@ -86,12 +86,13 @@
     const nearest = (list, p) => list.reduce((best, s) => (best && away(best, p) <= away(s, p) ? best : s), null);
     const words = (s) => s.series + ': ' + s.val + (s.interval ? ' [' + s.interval + ']' : '');
 
-    // beside lists what the other series of the section have at the same place.
+    // beside lists what the other series of the section have at the same place; single
+    // runs are left to those who point at them.
     function beside(spot) {
       const section = frames[spot.panel].section, seen = new Set([spot.panel + spot.series]), list = [];
       for (const s of spots) {
         const key = s.panel + s.series;
-        if (!s.marked || frames[s.panel].section !== section || s.at !== spot.at || seen.has(key)) continue;
+        if (!s.marked || s.single || frames[s.panel].section !== section || s.at !== spot.at || seen.has(key)) continue;
         seen.add(key);
         list.push(s);
       }
