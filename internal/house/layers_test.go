@@ -34,8 +34,9 @@ var layers = map[string][]string{
 	"analysis":           {"internal/clock", "internal/jsonl", "internal/bundle", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/smart"},
 	"analysis/report":    {"internal/bundle", "spark", "analysis"},
 	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
+	"analysis/v25":       {"analysis"},
 	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
-	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "hypotheses", "hypotheses/watch"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "analysis/v25", "hypotheses", "hypotheses/watch"},
 }
 
 func TestImportsPointDown(t *testing.T) {
