@@ -1,7 +1,6 @@
 package v25
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -64,7 +63,7 @@ func everywhere() []Distrust {
 		{"summary: ttft_ms", "the first raw bytes of any answer stop the clock, those of an error body too, and failed requests are counted", 19, "time to first body byte, at most the time to first token; withheld where a request failed"},
 		{"summary: latency_ms", "closed loop without arrivals: what a stalled server keeps from being asked is missing; all users start at once and the start is not cut", 20, "end to end from dispatch, of successes: shown, as what it is"},
 		{"summary: throughput_rps", "every user's last request ends after the window and is counted in it", 20, "(successes − users) ÷ duration where nothing failed, else withheld"},
-		{"summary: latency_ms.p99_ci_low, p99_ci_high", "requests of one run resampled as if independent: \"95 %\" covers about 57 %", 22, "withheld; spread between repeats is shown"},
+		{"summary: latency_ms.p99_ci_*", "requests of one run resampled as if independent: \"95 %\" covers about 57 %", 22, "withheld; spread between repeats is shown"},
 		{"summary: avg", "means of telemetry columns that hold other quantities", 1, "computed anew from the files where the columns can be told apart"},
 		{"summary: percentiles", "no record of single requests: nothing can be recomputed or tested", 30, "shown; p99 with 368 successes or more, p95 with 72"},
 		{"telemetry: ms_since_t0", "one wall-clock stamp for readings up to three seconds apart; rows are 3 s apart, not 1 s", 2, "order of rows, and time to about 3 s; no column is set against another of its row"},
@@ -184,29 +183,32 @@ func distrustTable(title string, list []Distrust) analysis.Table {
 	return t
 }
 
-// namedIn are the distrusted columns in a few words, for a caption.
-func namedIn(list []Distrust, r Layout) string {
-	names := []string{"TTFT (first body byte)", "throughput (last requests taken off)", "p99 intervals (withheld)"}
-	if r == LayoutUnknown {
-		names = append(names, "iostat columns (withheld)")
-	} else {
-		names = append(names, "iostat columns (by "+r.String()+")")
-	}
-	for _, d := range list {
-		switch {
-		case d.Defect == 7:
-			names = append(names, "H4 phases of repeats 2, 3 (fio had ended)")
-		case d.Defect == 8:
-			names = append(names, "fio depth (always 1)")
-		case d.Defect == 12 && strings.Contains(d.Field, "context_config"):
-			names = append(names, "context labels (no lengths)")
-		case d.Defect == 14:
-			names = append(names, "latency over context (output budget falls)")
-		case d.Defect == 26:
-			names = append(names, "adapters (not shown to be applied)")
-		case d.Defect == 25, d.Defect == 24:
-			names = append(names, "cold (not proven)")
+// namedIn are the distrusted fields by name, for the line under a figure's
+// title and for benchmark files.
+func namedIn(list []Distrust) string {
+	var names []string
+	add := func(n string) {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
 		}
 	}
-	return fmt.Sprintf("not trusted as named: %s", strings.Join(slices.Compact(names), "; "))
+	for _, d := range list {
+		file, field, ok := strings.Cut(d.Field, ": ")
+		switch {
+		case strings.HasPrefix(field, "iostat_"):
+			add("iostat_*")
+		case strings.HasPrefix(field, "gpu_mem_"):
+			add("gpu_mem_*")
+		case d.Field == "mpstat log":
+			add("mpstat")
+		case field == "phase of repeats 2 and 3", field == "MODERATE, HEAVY":
+			add("phase")
+		case d.Defect == 0, d.Defect == 17, d.Defect == 18, d.Defect == 28, d.Defect == 30, d.Defect == 31, d.Defect == 32, !ok, strings.Contains(field, " ") && file != "summary":
+		default:
+			field, _, _ = strings.Cut(field, " over ")
+			field, _, _ = strings.Cut(field, ", ")
+			add(strings.TrimPrefix(field, "latency_ms."))
+		}
+	}
+	return "not as named: " + strings.Join(names, ", ")
 }

@@ -43,13 +43,13 @@ func (g *Group) subtitle() string {
 		more = fmt.Sprintf(" and %d more", len(reasons)-3)
 		reasons = reasons[:3]
 	}
-	return "INVALID: " + strings.Join(reasons, ", ") + more
+	return "INVALID: " + strings.Join(reasons, ", ") + more + ". Columns " + namedIn(g.Distrust)
 }
 
 func (g *Group) caption() analysis.FigureCaption {
 	target := "earlier harness (v2.5)"
 	if g.Verdict.Target.URL != "" {
-		target += ", server at " + g.Verdict.Target.URL
+		target += ", " + g.Verdict.Target.URL
 	}
 	requests := 0
 	for _, r := range g.Runs {
@@ -58,7 +58,7 @@ func (g *Group) caption() analysis.FigureCaption {
 	c := analysis.FigureCaption{
 		Target: target, Model: g.Model, Machine: g.Machine,
 		Samples: fmt.Sprintf("%d runs, %d requests that succeeded", len(g.Runs), requests),
-		Notes:   []string{"dots: runs, line: their median, without intervals", namedIn(g.Distrust, g.layout())},
+		Notes:   []string{"dots: runs; large marks: their medians; no intervals", "axes say what is drawn instead"},
 	}
 	if g.Hypothesis == "H3" {
 		c.Notes[0] = "a line per run: the one of each arm whose memory fell lowest"
@@ -160,7 +160,11 @@ func (g *Group) byArm() analysis.Figure {
 	var places []place
 	for i, a := range g.Arms {
 		places = append(places, place{float64(i + 1), a.Runs})
-		x.Ticks = append(x.Ticks, analysis.FigureTick{At: float64(i + 1), Label: a.Label})
+		label, sub := a.Label, ""
+		if k := strings.LastIndexByte(label, ' '); k > 0 && g.Hypothesis == "H7" {
+			label, sub = label[:k], label[k+1:]
+		}
+		x.Ticks = append(x.Ticks, analysis.FigureTick{At: float64(i + 1), Label: label, Sub: sub})
 	}
 	q := g.Quantile
 	names := []string{latency + q, firstByte + q, numIOWait, numReadAwait, numReadBytes}
@@ -198,19 +202,18 @@ func (g *Group) contexts() analysis.Figure {
 // waits is H8: the latency of each run over its iowait.
 func (g *Group) waits() analysis.Figure {
 	p := analysis.FigurePanel{Y: analysis.FigureAxis{Label: g.Quantile + " latency (ms)", Scale: analysis.FigureLog10}, HeightIn: 2}
-	looks := []analysis.FigureLayer{
-		{Color: analysis.FigureBlue, Glyph: analysis.FigureDisc}, {Color: analysis.FigureVermillion, Glyph: analysis.FigureDiamond},
-		{Color: analysis.FigureGreen, Glyph: analysis.FigureTriangle}, {Color: analysis.FigureOrange, Glyph: analysis.FigureSquare},
-		{Color: analysis.FigurePurple, Glyph: analysis.FigureOpenTriangle}, {Color: analysis.FigureSky, Glyph: analysis.FigureRing},
+	p.Layers = []analysis.FigureLayer{
+		{Name: "H2", Color: analysis.FigureBlue, Glyph: analysis.FigureDisc},
+		{Name: "H4", Color: analysis.FigureVermillion, Glyph: analysis.FigureDiamond},
 	}
-	for i, a := range g.Arms {
-		l := looks[i%len(looks)]
-		l.Name = a.Label
-		for _, r := range a.Runs {
-			l.Points = append(l.Points, point(r.Number(numIOWait).Value, r.Number(latency+g.Quantile).Value))
+	for _, r := range g.Runs {
+		l := &p.Layers[0]
+		if r.Hypothesis == "H4" {
+			l = &p.Layers[1]
 		}
-		p.Layers = append(p.Layers, l)
+		l.Points = append(l.Points, point(r.Number(numIOWait).Value, r.Number(latency+g.Quantile).Value))
 	}
+	p.Layers = slices.DeleteFunc(p.Layers, func(l analysis.FigureLayer) bool { return len(l.Points) == 0 })
 	return analysis.Figure{X: analysis.FigureAxis{Label: "iowait (% of all CPUs, mean over the run)"}, Panels: []analysis.FigurePanel{p}}
 }
 

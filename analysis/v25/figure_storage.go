@@ -14,7 +14,7 @@ import (
 func (g *Group) figureH4() analysis.Figure {
 	h := analysis.H4Figure{Quantile: g.Quantile}
 	for _, a := range g.Arms {
-		l := analysis.H4Level{Name: a.Label, Share: absent()}
+		l := analysis.H4Level{Name: strings.ToUpper(a.Label[:1]) + strings.ToLower(a.Label[1:]), Share: absent()}
 		for _, r := range a.Runs {
 			l.Repeats = append(l.Repeats, analysis.H4Repeat{
 				Block: r.Repeat, Requests: r.Good(), TTFTMillis: r.Number(latency + g.Quantile).Value,
@@ -31,6 +31,11 @@ func (g *Group) figureH4() analysis.Figure {
 	}
 	f := latencyForTTFT(analysis.FigureH4(h))
 	f.Sections[0].X.Label = "phase (fio at depth 1 in both)"
+	for _, p := range f.Sections[0].Panels {
+		for i := range p.Layers {
+			p.Layers[i].Line = analysis.FigureNoLine // phases are no scale, and those after fio no further levels
+		}
+	}
 	if len(f.Sections[0].Panels) > 1 {
 		f.Sections[0].Panels[1].Y.Label = "(c) r_await (ms)"
 	}
@@ -90,9 +95,11 @@ func (g *Group) Bench() analysis.Bench {
 		return s
 	}
 	b := analysis.Bench{Config: []analysis.BenchConfig{
-		{Key: "harness", Value: "earlier (v2.5)"}, {Key: "model", Value: orUnknown(g.Model)},
-		{Key: "machine", Value: orUnknown(g.Machine)}, {Key: "api", Value: orUnknown(g.API)},
-		{Key: "distrusted", Value: namedIn(g.Distrust, g.layout())},
+		{Key: "harness", Value: "earlier (v2.5)"},
+		{Key: "model", Value: orUnknown(g.Model)},
+		{Key: "machine", Value: orUnknown(g.Machine)},
+		{Key: "api", Value: orUnknown(g.API)},
+		{Key: "distrusted", Value: namedIn(g.Distrust)},
 	}}
 	columns := g.armColumns()
 	for _, a := range g.Arms {

@@ -117,21 +117,6 @@ func (g *Group) Name() string {
 	return name
 }
 
-// layout is that of the group's runs, unknown where they differ or none tells.
-func (g *Group) layout() Layout {
-	found := LayoutUnknown
-	for _, r := range g.Runs {
-		switch {
-		case r.Layout == LayoutUnknown:
-		case found == LayoutUnknown:
-			found = r.Layout
-		case found != r.Layout:
-			return LayoutUnknown
-		}
-	}
-	return found
-}
-
 // settle decides what the group shows, once its runs are there.
 func (g *Group) settle() {
 	g.Quantile = "p50"
@@ -174,7 +159,7 @@ func (g *Group) arms() []Arm {
 	var arms []Arm
 	base := g.baseReads()
 	for _, r := range g.Runs {
-		a := g.armOf(r, base)
+		a := armOf(g.Hypothesis, r, base)
 		i := slices.IndexFunc(arms, func(o Arm) bool { return o.Label == a.Label })
 		if i < 0 {
 			arms, i = append(arms, a), len(arms)
@@ -186,15 +171,18 @@ func (g *Group) arms() []Arm {
 	return arms
 }
 
-// armOf is the arm of one run, with its place among the others.
-func (g *Group) armOf(r *Run, base float64) Arm {
+// armOf is the arm of one run under a hypothesis, with its place among the
+// others. H7 and H8 look at the arms of other hypotheses.
+func armOf(hypothesis string, r *Run, base float64) Arm {
 	m := r.Manifest
 	phase := m.Phase
 	if phase == "" {
 		phase = "not recorded"
 	}
-	order := func(names ...string) float64 { return float64(1 + (slices.Index(names, m.Phase)+len(names)+1)%(len(names)+1)) }
-	switch g.Hypothesis {
+	order := func(names ...string) float64 {
+		return float64(1 + (slices.Index(names, m.Phase)+len(names)+1)%(len(names)+1))
+	}
+	switch hypothesis {
 	case "H0":
 		return Arm{Label: strconv.Itoa(m.Users), Cells: []any{count(m.Users)}, X: float64(m.Users)}
 	case "H1":
@@ -205,10 +193,11 @@ func (g *Group) armOf(r *Run, base float64) Arm {
 			name = "prompt not recorded"
 		}
 		x := float64(r.Tokens)
-		label := fmt.Sprintf("%d/%d/%d", r.Tokens, m.MaxTokens, m.Users)
+		of := fmt.Sprintf("%d tokens", r.Tokens)
 		if r.Tokens == 0 {
-			label = fmt.Sprintf("%s/%d/%d", name, m.MaxTokens, m.Users)
+			of = name
 		}
+		label := fmt.Sprintf("%s + %d out, %d users", of, m.MaxTokens, m.Users)
 		return Arm{Label: label, Cells: []any{name, count(r.Tokens), count(m.MaxTokens), count(m.Users)}, X: x}
 	case "H4":
 		return armH4(r, phase, base, order("BASELINE", "MODERATE", "HEAVY"))
@@ -221,11 +210,11 @@ func (g *Group) armOf(r *Run, base float64) Arm {
 	case "H6":
 		return Arm{Label: phase, Cells: []any{phase, count(m.Users)}, X: order("BASELINE", "LORA")}
 	}
-	label := r.Hypothesis + " " + phase
-	if m.Phase == "" {
-		label = r.Hypothesis + " " + m.Context
-	}
-	return Arm{Label: label, Cells: []any{label}}
+	a := armOf(r.Hypothesis, r, base)
+	a.Label = r.Hypothesis + " " + a.Label
+	a.Cells = []any{a.Label}
+	a.X += float64(r.Hypothesis[1]) * 1e9
+	return a
 }
 
 // armH4 keeps the repeats after fio's end apart from the one that it covers.
@@ -252,7 +241,7 @@ func armH4(r *Run, phase string, base, x float64) Arm {
 func (g *Group) baseReads() float64 {
 	var rates []float64
 	for _, r := range g.Runs {
-		if r.Manifest.Phase == "BASELINE" {
+		if r.Hypothesis == "H4" && r.Manifest.Phase == "BASELINE" {
 			rates = append(rates, r.Number(numHostReads).Value/r.Delta.Seconds)
 		}
 	}

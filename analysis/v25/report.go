@@ -2,6 +2,7 @@ package v25
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,11 @@ func (r *Result) report(dirs map[*Group]string, drawn map[*Group]bool) (string, 
 		"Every verdict is INVALID: the numbers are shown as what they are, and nothing is concluded from them. "+
 		"Groups differ in model, machine or API and are never averaged. Each number of each run, with what became of it, is in `numbers.csv`; "+
 		"summaries with a right `avg` block are in `summaries/`.\n\n", len(r.Runs), len(r.Groups))
+	common, err := distrustTable("Not to be trusted in any run", everywhere()).Markdown()
+	if err != nil {
+		return "", err
+	}
+	b.WriteString(common + "\nDefects are numbered as in `docs/earlier-harness.md`.\n\n")
 	for _, g := range r.Groups {
 		dir := dirs[g]
 		fmt.Fprintf(&b, "## %s\n\n%s. %s\n\n", escaped(g.title()), escaped(g.Name()), "*"+escaped(g.claim())+"* **INVALID**, because:\n\n"+reasons(g.Verdict.Reasons))
@@ -25,7 +31,7 @@ func (r *Result) report(dirs map[*Group]string, drawn map[*Group]bool) (string, 
 		if err != nil {
 			return "", err
 		}
-		list, err := distrustTable("Not to be trusted in these runs", g.Distrust).Markdown()
+		list, err := distrustTable("Not to be trusted in these runs, besides", without(g.Distrust, everywhere())).Markdown()
 		if err != nil {
 			return "", err
 		}
@@ -43,6 +49,16 @@ func (r *Result) report(dirs map[*Group]string, drawn map[*Group]bool) (string, 
 		}
 	}
 	return b.String(), nil
+}
+
+// without is what stands in list and not in others.
+func without(list, others []Distrust) (out []Distrust) {
+	for _, d := range list {
+		if !slices.Contains(others, d) {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func reasons(codes []string) string {

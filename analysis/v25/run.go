@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,9 +133,8 @@ func readSmart(path string, k kind) (*Smart, error) {
 func (r *Run) identify() {
 	parts := strings.Split(r.ID, "_")
 	for i, p := range parts {
-		isHypothesis := len(p) == 2 && p[0] == 'H' && p[1] >= '0' && p[1] <= '8'
 		switch {
-		case isHypothesis && r.Hypothesis == "":
+		case measured(p) && r.Hypothesis == "":
 			r.Hypothesis = p
 			if i+1 < len(parts) && r.Manifest.ModelTag == "" {
 				r.Manifest.ModelTag = oneLine(parts[i+1])
@@ -150,9 +150,15 @@ func (r *Run) identify() {
 			}
 		}
 	}
-	if h := r.Manifest.Hypothesis; len(h) == 2 && h[0] == 'H' && h[1] >= '0' && h[1] <= '8' {
-		r.Hypothesis = h
+	if measured(r.Manifest.Hypothesis) {
+		r.Hypothesis = r.Manifest.Hypothesis
 	}
+}
+
+// measured reports whether h is a hypothesis with runs of its own; H3, H7 and
+// H8 only looked at those of others.
+func measured(h string) bool {
+	return slices.Contains([]string{"H0", "H1", "H2", "H4", "H5", "H6"}, h)
 }
 
 // small is a number from 1 to 10^6, 0 for anything else.

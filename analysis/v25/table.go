@@ -119,8 +119,15 @@ func numbersTable(runs []*Run) analysis.Table {
 // runsTable lists the runs and what is wrong with their files.
 func runsTable(runs []*Run) analysis.Table {
 	t := analysis.Table{Title: "Runs", Columns: []analysis.TableColumn{
-		{Name: "run"}, {Name: "hypothesis"}, {Name: "requests"}, {Name: "failed"},
-		{Name: "telemetry rows"}, {Name: "pace", Unit: "s"}, {Name: "broken rows"}, {Name: "iostat columns"}, {Name: "missing files"},
+		{Name: "run"},
+		{Name: "hypothesis"},
+		{Name: "requests"},
+		{Name: "failed"},
+		{Name: "telemetry rows"},
+		{Name: "pace", Unit: "s"},
+		{Name: "broken rows"},
+		{Name: "iostat columns"},
+		{Name: "missing files"},
 	}}
 	for _, r := range runs {
 		requests, rows, pace, broken, layout := any(nil), any(nil), any(nil), any(nil), "no telemetry"
