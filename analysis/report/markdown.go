@@ -157,5 +157,5 @@ func (s Section) file(base string) string {
 	for p := range strings.SplitSeq(s.Run+"/derived/"+base, "/") {
 		parts = append(parts, url.PathEscape(p))
 	}
-	return strings.NewReplacer("(", "%28", ")", "%29").Replace(strings.Join(parts, "/"))
+	return strings.NewReplacer("(", "%28", ")", "%29", ":", "%3A").Replace(strings.Join(parts, "/"))
 }
