@@ -295,14 +295,14 @@ func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	p, err := Write(dir, sample())
 	require.NoError(t, err)
-	for _, path := range []string{p.HTML, p.Markdown} {
+	for _, path := range []string{p.HTML, p.Markdown, p.Bench} {
 		b, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.NotEmpty(t, b)
 	}
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, entries, 2, "nothing temporary is left")
+	require.Len(t, entries, 3, "nothing temporary is left")
 	_, err = Write(filepath.Join(dir, "missing"), sample())
 	require.Error(t, err)
 }
