@@ -15,7 +15,7 @@ import (
 
 type loadCmd struct {
 	URL         string   `placeholder:"URL" help:"Server; default: the first healthy one on ports 8355 and 8000 of this host (Triton: port 8000)."`
-	APIMode     string   `name:"api-mode" default:"auto" placeholder:"MODE" help:"How to talk to it: auto (triton with adapters, else openai), openai, triton, or more finely a dialect or flavour, such as openai-chat, triton-vllm or llamacpp."`
+	APIMode     string   `name:"api-mode" default:"auto" placeholder:"MODE" choices:"auto,openai,openai-chat,openai-completions,triton,triton-trtllm,triton-llmapi,triton-vllm,vllm,trtllm,sglang,llamacpp,ollama,triton-openai,generic" help:"How to talk to it: auto (triton with adapters, else openai), openai, triton, or more finely a dialect or flavour, such as openai-chat, triton-vllm or llamacpp."`
 	Model       string   `placeholder:"ID" help:"Model id; default: the first that the server lists."`
 	Users       int      `short:"U" default:"8" help:"Closed loop of so many users."`
 	Turns       int      `help:"End each user after so many requests, and the load with the last of them; default: never."`
@@ -24,7 +24,7 @@ type loadCmd struct {
 	Warmup      seconds  `default:"1s" help:"Load before the window."`
 	Prompt      int      `placeholder:"TOKENS" help:"Length of the prompts that are made, calibrated against the server; default: 256."`
 	PromptFile  []string `short:"P" sep:"none" placeholder:"FILE" help:"Ask this file's text instead, as it is; may be given again, and users take the files in turn. What is not found here is looked for in $$INPUTS_DIR."`
-	Nonce       string   `placeholder:"PLACE" help:"Where each prompt is made unlike all others: start (no prefix cache serves it), end or off. Default: start."`
+	Nonce       string   `placeholder:"PLACE" choices:"start,end,off" help:"Where each prompt is made unlike all others: start (no prefix cache serves it), end or off. Default: start."`
 	UseNonce    bool     `help:"The same as --nonce start."`
 	MaxTokens   *int     `placeholder:"TOKENS" help:"Output tokens; default: 64."`
 	Temperature float64  `help:"Of sampling; 0 is greedy."`

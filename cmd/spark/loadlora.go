@@ -11,7 +11,7 @@ import (
 // loraFlags say which LoRA adapters a load asks for.
 type loraFlags struct {
 	List      string  `placeholder:"FILE" help:"File of adapters to ask for: a name a line, then its id and its path on the server where that needs them. Without it the base model is asked."`
-	Session   string  `placeholder:"HOW" help:"How users are dealt to adapters: sticky (each keeps one), random, zipf, hot-one or in-order; default: sticky."`
+	Session   string  `placeholder:"HOW" choices:"sticky,random,zipf,hot-one,in-order" help:"How users are dealt to adapters: sticky (each keeps one), random, zipf, hot-one or in-order; default: sticky."`
 	Zipf      float64 `placeholder:"S" help:"Exponent of --lora-session zipf; default: 1."`
 	Check     int     `default:"8" help:"Ask so many of the adapters one question before the load, to see whether the server knows and applies them; 0 asks none."`
 	Separator string  `placeholder:"TEXT" help:"What joins model and adapter for Triton's OpenAI front end, as its --lora-separator; default: _lora_."`

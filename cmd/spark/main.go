@@ -22,15 +22,17 @@ import (
 )
 
 type cli struct {
-	Run      runCmd      `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
-	Judge    judgeCmd    `cmd:"" help:"Judge runs again from their files, on any machine."`
-	Compare  compareCmd  `cmd:"" help:"Hold two results directories against each other, in plain words."`
-	Load     loadCmd     `cmd:"" help:"Load a server by hand and print what the requests saw."`
-	Doctor   doctorCmd   `cmd:"" help:"Tell whether this machine can be measured, and what to mend first."`
-	Fio      fioCmd      `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
-	Monitor  monitorCmd  `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
-	Serve    serveCmd    `cmd:"" help:"Serve an LLM."`
-	Adapters adaptersCmd `cmd:"" help:"Make LoRA adapters to load a server with, or check your own."`
+	Run        runCmd        `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
+	Judge      judgeCmd      `cmd:"" help:"Judge runs again from their files, on any machine."`
+	Compare    compareCmd    `cmd:"" help:"Hold two results directories against each other, in plain words."`
+	Load       loadCmd       `cmd:"" help:"Load a server by hand and print what the requests saw."`
+	Doctor     doctorCmd     `cmd:"" help:"Tell whether this machine can be measured, and what to mend first."`
+	Fio        fioCmd        `cmd:"" help:"Calibrate a disk, probe it, or load it by hand."`
+	Monitor    monitorCmd    `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
+	Serve      serveCmd      `cmd:"" help:"Serve an LLM."`
+	Adapters   adaptersCmd   `cmd:"" help:"Make LoRA adapters to load a server with, or check your own."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands in your shell."`
+	Version    versionCmd    `cmd:"" help:"Print what this binary was built from."`
 }
 
 // exitHelp is what scripts may rely on.
@@ -93,6 +95,10 @@ func execute(ctx context.Context, args []string, s streams) (exit int) {
 			panic(fault)
 		}
 	}()
+	if len(args) > 0 && args[0] == completeWord {
+		printCandidates(s.out, parser.Model.Node, args[1:])
+		return 0
+	}
 	k, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(s.err, "spark: %v (spark --help tells more)\n", err)

@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if exit, handled := spark.RunChild(os.Args); handled {
 		os.Exit(exit)
 	}
+	if len(os.Args) > 1 && os.Args[1] == completeWord { // as a shell's script calls it
+		os.Exit(execute(context.Background(), os.Args[1:], streams{os.Stdout, os.Stderr}))
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -48,6 +51,9 @@ func TestHelp(t *testing.T) {
 		{[]string{"adapters"}, []string{"Usage: spark adapters <command>", "make <dir>", "check <dir>"}},
 		{[]string{"adapters", "make"}, []string{"Usage: spark adapters make <dir>", "Examples:", "--model=\"L8B\"", "--rank=16", "all-linear", "83.9", "Ctrl-C"}},
 		{[]string{"adapters", "check"}, []string{"Usage: spark adapters check <dir>", "Examples:", "page cache", "cp -rL", "--json"}},
+		{[]string{"doctor"}, []string{"Usage: spark doctor", "Examples:", "--dir", "PASS, WARN or FAIL"}},
+		{[]string{"completion"}, []string{"Usage: spark completion <shell>", "Examples:", "source <(spark completion bash)"}},
+		{[]string{"version"}, []string{"Usage: spark version", "Examples:", "--json"}},
 		{[]string{"serve"}, []string{"Usage: spark serve <command>", "emulator"}},
 		{[]string{"serve", "emulator"}, []string{"Usage: spark serve emulator", "--addr", "--dir", "--no-paging", "--strict"}},
 	} {

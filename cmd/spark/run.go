@@ -17,7 +17,7 @@ import (
 
 type runCmd struct {
 	IDs     []string  `arg:"" optional:"" name:"hypothesis" help:"Hypotheses to measure, in this order; there are ${hypotheses}. Without any: all, those that rest on runs of others last."`
-	Profile string    `placeholder:"NAME" help:"smoke (seconds; decides nothing), quick (minutes; for the emulator) or full (hours; for a real server)."`
+	Profile string    `placeholder:"NAME" choices:"smoke,quick,full" help:"smoke (seconds; decides nothing), quick (minutes; for the emulator) or full (hours; for a real server)."`
 	Results string    `type:"path" placeholder:"DIR" help:"Directory of the run bundles; default: results."`
 	Dir     string    `type:"path" placeholder:"DIR" help:"Directory on the disk under test; default: .spark."`
 	Watch   watchAddr `placeholder:"ADDR" help:"Serve a page with live curves and a Prometheus endpoint while it runs, at 127.0.0.1:8080 or the address after the equals sign."`
