@@ -46,6 +46,9 @@ type Measured struct {
 	Slices   []Slice
 	// Contention is the evidence of what Storage did; nil without Storage.
 	Contention *Contention
+	// Smart is what the disk itself and the kernel counted between the idle edges;
+	// nil where nobody saw the disk.
+	Smart *SmartDelta
 }
 
 // Telemetry is an arm's telemetry reduced to what judges read. Rates and awaits
@@ -122,6 +125,9 @@ func measure(dir string) (*Measured, error) {
 	m.Telemetry = reduce(table, w, m.Idle)
 	m.Telemetry.ServerMBPerSec = served.mbPerSec(w.Start, w.End)
 	m.Counters, m.Slices = countersOf(table, served, w.Start, w.End), m.slicesOf(table, served)
+	if m.Smart, err = readSmart(dir, table, m.Idle); err != nil {
+		return nil, err
+	}
 	return m, m.readContention(dir)
 }
 

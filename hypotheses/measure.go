@@ -127,6 +127,10 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	if err := pause(ctx, r.Profile.Edge); err != nil {
 		return err
 	}
+	pre, err := r.snapshot(ctx)
+	if err != nil {
+		return err
+	}
 	out.Idle.Start = r.clk.Now() - r.epoch
 	if arm.Prime {
 		r.Progress.Watch.Phase(watch.PhasePriming)
@@ -153,6 +157,9 @@ func (r *Rig) loadArm(ctx context.Context, dir string, arm Arm, out *analysis.Ar
 	}
 	out.Summary = sum
 	out.Idle.End = r.clk.Now() - r.epoch
+	if err := r.keepSnapshots(ctx, dir, pre); err != nil {
+		return err
+	}
 	return writeHists(dir, r.man.Started, arm.Load, sum.Window)
 }
 

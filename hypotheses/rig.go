@@ -16,6 +16,7 @@ import (
 	"github.com/spark-harness/harness/internal/clock"
 	"github.com/spark-harness/harness/loadgen"
 	"github.com/spark-harness/harness/spark"
+	"github.com/spark-harness/harness/spark/smart"
 	"github.com/spark-harness/harness/sysmon"
 )
 
@@ -40,6 +41,7 @@ type Rig struct {
 	results    string // absolute
 	dir        string // on the disk under test, absolute
 	device     string // watched disk, "" for none
+	disk       smart.Reader
 	clk        clock.Clock
 	epoch      time.Duration
 	lock       *spark.Lock
@@ -60,6 +62,7 @@ func openRig(ctx context.Context, c Config, h Hypothesis, deadline time.Time, p 
 	}
 	r := &Rig{hypothesis: h.ID, Config: c, Progress: p, Deadline: deadline, clk: clock.New()}
 	r.epoch = r.clk.Now()
+	r.disk.Epoch = r.epoch
 	if err := r.places(); err != nil {
 		return nil, err
 	}

@@ -14,3 +14,4 @@ func TestH3(t *testing.T) { run(t, H3()) }
 func TestH4(t *testing.T) { run(t, H4()) }
 func TestH5(t *testing.T) { run(t, H5()) }
 func TestH6(t *testing.T) { run(t, H6()) }
+func TestH7(t *testing.T) { run(t, H7()) }
