@@ -188,7 +188,7 @@ func value(v *float64) float64 {
 
 // metrics serves what Prometheus scrapes, in the form that it asks for.
 func (h *Hub) metrics(w http.ResponseWriter, r *http.Request) {
-	format := expfmt.Negotiate(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	enc := expfmt.NewEncoder(w, format)
 	for _, m := range h.gather() {

@@ -1,7 +1,12 @@
 package watch
 
 import (
+	"maps"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,9 +118,27 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 	for _, m := range got["spark_phase"].Metric {
 		require.Equal(t, labels(m)["phase"] == PhaseMeasuring, m.Gauge.GetValue() == 1, labels(m)["phase"])
 	}
+	documented(t, got)
 	stalled := got["spark_pressure_stalled_seconds_total"].Metric
 	require.InDelta(t, 0.5, stalled[0].Counter.GetValue(), 1e-9)
 	require.InDelta(t, 0.1, stalled[1].Counter.GetValue(), 1e-9)
+}
+
+// documented holds the names in docs/watch.md against those served; two of them
+// show only at other times.
+func documented(t *testing.T, got map[string]*dto.MetricFamily) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/watch.md")
+	require.NoError(t, err)
+	table, _, _ := strings.Cut(string(doc), "Panels to begin with")
+	names := regexp.MustCompile("`spark_[a-z_]+").FindAllString(table, -1)
+	for i := range names {
+		names[i] = names[i][1:]
+	}
+	slices.Sort(names)
+	want := append(slices.Collect(maps.Keys(got)), "spark_verdict_info", "spark_server_requests_waiting")
+	slices.Sort(want)
+	require.Equal(t, want, slices.Compact(names))
 }
 
 func TestCountersNeverFall(t *testing.T) {
