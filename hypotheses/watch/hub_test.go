@@ -248,10 +248,14 @@ func TestAHypothesisWithinAnother(t *testing.T) {
 	h.End(Result{Outcome: "SUPPORTED"})
 	h.drain()
 	require.Equal(t, "H3", h.s.current().ID, "the outer goes on")
+	h.Plan([]Arm{{Name: "000"}, {Name: "001"}})
+	h.ArmBegin(0, 0, 0)
 	h.End(Result{Err: errors.New("no disk")})
 	h.End(Result{}) // one too many does no harm
 	h.drain()
 	require.Equal(t, "no disk", h.s.runs[0].Error)
+	require.Equal(t, "cut off", h.s.runs[0].Arms[0].State)
+	require.Equal(t, "waiting", h.s.runs[0].Arms[1].State)
 }
 
 func TestReadersGetTheRunSoFarAndThenTheNews(t *testing.T) {

@@ -68,7 +68,7 @@ type arm struct {
 	Block   int              `json:"block"`
 	Users   int              `json:"users"`
 	Context int              `json:"context_tokens"`
-	State   string           `json:"state"` // waiting, running, done
+	State   string           `json:"state"` // waiting, running, done, cut off
 	Began   float64          `json:"began,omitempty"`
 	Ended   float64          `json:"ended,omitempty"`
 	Due     int64            `json:"due,omitempty"`
@@ -89,6 +89,11 @@ func (r *run) end(res Result, at float64) {
 	r.Outcome, r.Reasons, r.Dir = res.Outcome, slices.Clone(res.Reasons), res.Dir
 	if res.Err != nil {
 		r.Error = res.Err.Error()
+	}
+	for i := range r.Arms {
+		if r.Arms[i].State == "running" {
+			r.Arms[i].State = "cut off"
+		}
 	}
 }
 
