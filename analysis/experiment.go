@@ -79,6 +79,9 @@ func OpenExperiment(dir string) (*Experiment, error) {
 	if err := readJSON(filepath.Join(dir, "plan.json"), &e.Plan); err != nil {
 		return nil, err
 	}
+	if p := e.Plan.Profile; p.Repeats < 0 || p.MinRequests < 0 || !(p.Quantile >= 0 && p.Quantile <= 1) {
+		return nil, fmt.Errorf("analysis: open %s: plan.json: %d repeats, %d requests, quantile %v: %w", dir, p.Repeats, p.MinRequests, p.Quantile, bundle.ErrCorrupt)
+	}
 	if err := e.readArms(); err != nil {
 		return nil, err
 	}
@@ -87,7 +90,10 @@ func OpenExperiment(dir string) (*Experiment, error) {
 
 func (e *Experiment) readArms() error {
 	entries, err := os.ReadDir(filepath.Join(e.Dir, "raw"))
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || len(e.Plan.Arms) > 0) {
+	if errors.Is(err, fs.ErrNotExist) && len(e.Plan.Arms) > 0 {
+		return fmt.Errorf("analysis: open %s: raw is missing: %w", e.Dir, bundle.ErrCorrupt)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("analysis: open run: %w", err)
 	}
 	var names []string

@@ -101,6 +101,10 @@ func (m *Measured) ThroughputPerSec() float64 {
 	return float64(m.Completed) / m.Summary.Window.Length().Seconds()
 }
 
+// maxRun is longer than any run: what lies beyond it is a wrong number, and a
+// window is cut into slices.
+const maxRun = 100 * 24 * time.Hour
+
 // measure reads one arm's directory.
 func measure(dir string) (*Measured, error) {
 	m := &Measured{}
@@ -109,6 +113,11 @@ func measure(dir string) (*Measured, error) {
 	}
 	if m.Schema > ArmSchema {
 		return nil, fmt.Errorf("analysis: %s: arm schema %d: %w", dir, m.Schema, ErrSchema)
+	}
+	for _, w := range []loadgen.Window{m.Summary.Window, m.Idle} {
+		if w.Start < 0 || w.End < w.Start || w.End > maxRun {
+			return nil, fmt.Errorf("analysis: %s: a window from %v to %v: %w", dir, w.Start, w.End, bundle.ErrCorrupt)
+		}
 	}
 	if err := m.readRecords(filepath.Join(dir, "requests.jsonl.zst")); err != nil {
 		return nil, err

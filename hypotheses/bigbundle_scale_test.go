@@ -88,7 +88,7 @@ func bigH4(t *testing.T, root string, size bigSize) string {
 	for len(arms) < 56 {
 		template := recorded[len(arms)%len(recorded)]
 		var a analysis.Arm
-		readInto(t, filepath.Join(template, "arm.json"), &a)
+		bigRead(t, filepath.Join(template, "arm.json"), &a)
 		a.Block += 2 * (len(arms) / len(recorded))
 		a.Name = fmt.Sprintf("%03d-%s-%s-r%d", len(arms), a.Storage.Condition, a.Storage.Level.Name, a.Block)
 		ttft := 20.0
@@ -121,12 +121,12 @@ func bigTemplate(t *testing.T, id string) (arms []string, plan map[string]any, m
 	for i := range arms {
 		arms[i] = filepath.Dir(arms[i])
 	}
-	readInto(t, filepath.Join(runs[0], "plan.json"), &plan)
-	readInto(t, filepath.Join(runs[0], "manifest.json"), &man)
+	bigRead(t, filepath.Join(runs[0], "plan.json"), &plan)
+	bigRead(t, filepath.Join(runs[0], "manifest.json"), &man)
 	return arms, plan, man
 }
 
-func readInto(t *testing.T, path string, v any) {
+func bigRead(t *testing.T, path string, v any) {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, v), path)
@@ -352,7 +352,7 @@ func (b bigArm) fio(path string) error {
 	r.Stopping, r.Ended = b.arm.Idle.End-bigEdge/2, b.arm.Idle.End-bigEdge/4
 	r.Status = nil
 	for at := r.Flowing; at <= r.Stopping; at += 250 * time.Millisecond {
-		n := int64((at-r.Flowing).Seconds() * 4000)
+		n := int64((at - r.Flowing).Seconds() * 4000)
 		r.Status = append(r.Status, fioctl.Status{T: at, ReadBytes: n * 262144, ReadIOs: n})
 	}
 	return bundle.WriteJSON(path, r)

@@ -143,8 +143,13 @@ func requestsEnough(e *analysis.Experiment) analysis.Claim {
 
 // telemetryWhole lets one tick be late, which of a short window is more than
 // 1 %: counters are cumulative, so that what it would have said is in the next.
+// Ticks that do not even tell of the processors, which never stand still, are
+// none: the columns are empty, constant or run backwards.
 func telemetryWhole(e *analysis.Experiment) analysis.Claim {
 	missing := worst(e.Arms, func(a *analysis.Measured) float64 {
+		if math.IsNaN(a.Telemetry.CPUBusyCores) {
+			return 1
+		}
 		if a.Telemetry.MissingTicks == 1 {
 			return 0
 		}

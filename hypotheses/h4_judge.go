@@ -36,6 +36,9 @@ func h4DataOf(e *analysis.Experiment) h4Data {
 		{analysis.ConditionNull, &d.null, shareOf},
 		{analysis.ConditionComfyNull, &d.comfyNull, shareOf},
 		{analysis.ConditionThrottled, &d.throttled, func(a *analysis.Measured) float64 {
+			if a.Storage.Limits == nil { // not throttled after all: no level of it
+				return math.NaN()
+			}
 			return -float64(a.Storage.Limits.ReadBytesPerSec)
 		}},
 	} {
