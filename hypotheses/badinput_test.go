@@ -170,19 +170,19 @@ func badInputs() []badInput {
 
 func badFiles() []badInput {
 	rows := []badInput{
-		{name: "no sums", why: "the run was copied without them", spoil: remove(bundle.SumsFile), sums: true, err: bundle.ErrCorrupt},
+		{name: "no sums", why: "the run was copied without them", spoil: spoilRemove(bundle.SumsFile), sums: true, err: bundle.ErrCorrupt},
 		{name: "a changed byte", why: "a disk fails, or somebody helps", spoil: eachArm("telemetry.csv.zst", func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), sums: true, err: bundle.ErrCorrupt},
-		{name: "no plan", why: "half a copy", spoil: remove("plan.json"), err: bundle.ErrCorrupt},
-		{name: "no manifest", why: "half a copy", spoil: remove("manifest.json"), err: bundle.ErrCorrupt},
-		{name: "no raw", why: "half a copy", spoil: remove("raw"), err: bundle.ErrCorrupt},
+		{name: "no plan", why: "half a copy", spoil: spoilRemove("plan.json"), err: bundle.ErrCorrupt},
+		{name: "no manifest", why: "half a copy", spoil: spoilRemove("manifest.json"), err: bundle.ErrCorrupt},
+		{name: "no raw", why: "half a copy", spoil: spoilRemove("raw"), err: bundle.ErrCorrupt},
 		{name: "half the arms", why: "a copy that ran out of room", spoil: halfTheArms, err: bundle.ErrCorrupt},
-		{name: "a pipe", why: "an archive may hold anything; opening a pipe waits for ever", spoil: pipe, err: bundle.ErrCorrupt},
+		{name: "a pipe", why: "an archive may hold anything; opening a pipe waits for ever", spoil: spoilPipe, err: bundle.ErrCorrupt},
 		{name: "an arm too many", why: "a directory was copied twice", spoil: armTwice, err: bundle.ErrCorrupt},
-		{name: "plan cut", why: "the disk was full", spoil: edit("plan.json", half), err: bundle.ErrCorrupt},
-		{name: "manifest cut", why: "the disk was full", spoil: edit("manifest.json", half), err: bundle.ErrCorrupt},
-		{name: "a newer manifest", why: "written by a later harness", spoil: editJSON("manifest.json", set("schema", 99)), err: analysis.ErrSchema},
-		{name: "a newer arm", why: "written by a later harness", spoil: editArms(set("schema", 99)), err: analysis.ErrSchema},
-		{name: "plan of null", why: "JSON all the same", spoil: edit("plan.json", text("null")), err: bundle.ErrCorrupt},
+		{name: "plan cut", why: "the disk was full", spoil: spoilText("plan.json", firstHalf), err: bundle.ErrCorrupt},
+		{name: "manifest cut", why: "the disk was full", spoil: spoilText("manifest.json", firstHalf), err: bundle.ErrCorrupt},
+		{name: "a newer manifest", why: "written by a later harness", spoil: spoilJSON("manifest.json", setMember("schema", 99)), err: analysis.ErrSchema},
+		{name: "a newer arm", why: "written by a later harness", spoil: spoilArms(setMember("schema", 99)), err: analysis.ErrSchema},
+		{name: "plan of null", why: "JSON all the same", spoil: spoilText("plan.json", fixedText("null")), err: bundle.ErrCorrupt},
 	}
 	for _, name := range []string{"arm.json", "requests.jsonl.zst", "telemetry.csv.zst"} {
 		rows = append(rows,
@@ -191,13 +191,13 @@ func badFiles() []badInput {
 		)
 	}
 	return append(rows,
-		badInput{name: "records cut", why: "a crash in the middle", spoil: eachArm("requests.jsonl.zst", half), err: bundle.ErrCorrupt},
-		badInput{name: "arm.json cut", why: "a crash in the middle", spoil: eachArm("arm.json", half), err: bundle.ErrCorrupt},
-		badInput{name: "telemetry cut", why: "the sampler died: what is there is good, the rest is missing", spoil: eachArm("telemetry.csv.zst", lines(func(l []string) []string { return l[:len(l)-12] })), reason: "TELEMETRY_HOLES"},
+		badInput{name: "records cut", why: "a crash in the middle", spoil: eachArm("requests.jsonl.zst", firstHalf), err: bundle.ErrCorrupt},
+		badInput{name: "arm.json cut", why: "a crash in the middle", spoil: eachArm("arm.json", firstHalf), err: bundle.ErrCorrupt},
+		badInput{name: "telemetry cut", why: "the sampler died: what is there is good, the rest is missing", spoil: eachArm("telemetry.csv.zst", spoilLines(func(l []string) []string { return l[:len(l)-12] })), reason: "TELEMETRY_HOLES"},
 		badInput{name: "no server counters", why: "the server has none", spoil: eachArmFile("server.jsonl.zst", os.Remove), harmless: true},
-		badInput{name: "records of garbage", why: "another program wrote there", spoil: eachArm("requests.jsonl.zst", text("\x00\xff garbage")), err: bundle.ErrCorrupt},
-		badInput{name: "an endless line", why: "a bomb: 17 MB of one line in a few kB", spoil: eachArm("requests.jsonl.zst", lines(func([]string) []string { return []string{strings.Repeat("[", 17<<20)} })), err: bundle.ErrCorrupt},
-		badInput{name: "an endless telemetry line", why: "likewise", spoil: eachArm("telemetry.csv.zst", lines(func(l []string) []string { return append(l, strings.Repeat(",", 2<<20)) })), err: bundle.ErrCorrupt},
+		badInput{name: "records of garbage", why: "another program wrote there", spoil: eachArm("requests.jsonl.zst", fixedText("\x00\xff garbage")), err: bundle.ErrCorrupt},
+		badInput{name: "an endless line", why: "a bomb: 17 MB of one line in a few kB", spoil: eachArm("requests.jsonl.zst", spoilLines(func([]string) []string { return []string{strings.Repeat("[", 17<<20)} })), err: bundle.ErrCorrupt},
+		badInput{name: "an endless telemetry line", why: "likewise", spoil: eachArm("telemetry.csv.zst", spoilLines(func(l []string) []string { return append(l, strings.Repeat(",", 2<<20)) })), err: bundle.ErrCorrupt},
 	)
 }
 
@@ -219,19 +219,19 @@ func emptyReason(name string) string {
 
 // Spoilers.
 
-func remove(name string) func(*testing.T, string) {
+func spoilRemove(name string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(filepath.Join(dir, name))) }
 }
 
-func half(b []byte) []byte { return b[:len(b)/2] }
+func firstHalf(b []byte) []byte { return b[:len(b)/2] }
 
-func text(s string) func([]byte) []byte { return func([]byte) []byte { return []byte(s) } }
+func fixedText(s string) func([]byte) []byte { return func([]byte) []byte { return []byte(s) } }
 
-func edit(name string, change func([]byte) []byte) func(*testing.T, string) {
-	return func(t *testing.T, dir string) { rewrite(t, filepath.Join(dir, name), change) }
+func spoilText(name string, change func([]byte) []byte) func(*testing.T, string) {
+	return func(t *testing.T, dir string) { spoilFile(t, filepath.Join(dir, name), change) }
 }
 
-func rewrite(t *testing.T, path string, change func([]byte) []byte) {
+func spoilFile(t *testing.T, path string, change func([]byte) []byte) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -273,8 +273,8 @@ func eachArmFile(name string, do func(path string) error) func(*testing.T, strin
 	}
 }
 
-// lines edits the lines of a compressed file.
-func lines(change func([]string) []string) func([]byte) []byte {
+// spoilLines edits the lines of a compressed file.
+func spoilLines(change func([]string) []string) func([]byte) []byte {
 	return func(b []byte) []byte {
 		r, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 		defer r.Close()
@@ -289,12 +289,12 @@ func lines(change func([]string) []string) func([]byte) []byte {
 	}
 }
 
-// editJSON edits a JSON object.
-func editJSON(name string, change func(map[string]any)) func(*testing.T, string) {
-	return edit(name, asJSON(change))
+// spoilJSON edits a JSON object.
+func spoilJSON(name string, change func(map[string]any)) func(*testing.T, string) {
+	return spoilText(name, asJSON(change))
 }
 
-func editArms(change func(map[string]any)) func(*testing.T, string) {
+func spoilArms(change func(map[string]any)) func(*testing.T, string) {
 	return eachArm("arm.json", asJSON(change))
 }
 
@@ -315,8 +315,8 @@ func asJSON(change func(map[string]any)) func([]byte) []byte {
 	}
 }
 
-// set sets a member, a.b being b of a; a nil deletes it.
-func set(path string, v any) func(map[string]any) {
+// setMember sets a member, a.b being b of a; a nil deletes it.
+func setMember(path string, v any) func(map[string]any) {
 	return func(m map[string]any) {
 		keys := strings.Split(path, ".")
 		for _, k := range keys[:len(keys)-1] {
@@ -334,7 +334,7 @@ func set(path string, v any) func(map[string]any) {
 	}
 }
 
-func both(changes ...func(map[string]any)) func(map[string]any) {
+func allOf(changes ...func(map[string]any)) func(map[string]any) {
 	return func(m map[string]any) {
 		for _, c := range changes {
 			c(m)
