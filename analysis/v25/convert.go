@@ -165,9 +165,11 @@ func (w *writer) all(r *Result) {
 		list, err := distrustTable("Not to be trusted", g.Distrust).CSV()
 		w.put(dir+"/distrust.csv", list, err)
 		w.json(dir+"/verdict.json", g.Verdict)
-		lines, err := g.Bench().Bytes()
-		w.put(dir+"/bench.txt", lines, err)
-		bench = append(bench, lines...)
+		if !g.analytical() { // the others' runs again
+			lines, err := g.Bench().Bytes()
+			w.put(dir+"/bench.txt", lines, err)
+			bench = append(bench, lines...)
+		}
 		if w.figure(dir, g) {
 			drawn[g] = true
 		}

@@ -85,7 +85,8 @@ func latencyForTTFT(f analysis.Figure) analysis.Figure {
 	return f
 }
 
-// Bench is every run of the group as a benchmark line. Names and units differ
+// Bench is every run of the group as a benchmark line; those of the analytical
+// hypotheses are the others' again and not written. Names and units differ
 // from those of TTFT, so that benchstat never sets one against the other.
 func (g *Group) Bench() analysis.Bench {
 	orUnknown := func(s string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spark-harness/harness/analysis"
 )
@@ -165,6 +166,11 @@ func (g *Group) arms() []Arm {
 			arms, i = append(arms, a), len(arms)
 		}
 		arms[i].Unproven = arms[i].Unproven || a.Unproven
+		if name, ok := a.Cells[0].(string); ok && len(arms[i].Runs) > 0 { // one file may have two names
+			if all, _ := arms[i].Cells[0].(string); !slices.Contains(strings.Split(all, ", "), name) {
+				arms[i].Cells[0] = all + ", " + name
+			}
+		}
 		arms[i].Runs = append(arms[i].Runs, r)
 	}
 	slices.SortStableFunc(arms, func(a, b Arm) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Label, b.Label)) })
