@@ -161,7 +161,7 @@ func section(h Hypothesis, f Found, by string) (report.Section, error) {
 	}
 	derived := filepath.Join(f.Dir, "derived")
 	v, file, err := readDerived(f.Dir, by)
-	if err == nil {
+	if err == nil && sourcesStand(f.Dir, s.Sources) {
 		var sum struct {
 			Arms []armSummary `json:"arms"`
 		}
@@ -187,6 +187,20 @@ func section(h Hypothesis, f Found, by string) (report.Section, error) {
 		s.Bench, err = j.Bench.Bytes()
 	}
 	return s, err
+}
+
+// sourcesStand reports whether the runs that a run rests on are what they were.
+func sourcesStand(dir string, sources []analysis.Source) bool {
+	for _, want := range sources {
+		if !filepath.IsLocal(want.Run) {
+			return false
+		}
+		got, err := analysis.NewSource(filepath.Join(filepath.Dir(filepath.Dir(dir)), filepath.FromSlash(want.Run)))
+		if err != nil || got.Sums != want.Sums {
+			return false // judging says what is wrong
+		}
+	}
+	return true
 }
 
 // armTable is what each arm did, for people.

@@ -10,6 +10,7 @@ import (
 	"html"
 	"html/template"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spark-harness/harness/analysis"
@@ -241,7 +242,7 @@ func (v *sectionView) download(label, suffix, kind string, b []byte, most int) {
 		v.beside(label, suffix)
 		return
 	}
-	v.Downloads = append(v.Downloads, download{
+	v.add(download{
 		Label: label, Name: v.Anchor + suffix,
 		URL: template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(b)),
 	})
@@ -253,7 +254,16 @@ func (v *sectionView) beside(label, suffix string) {
 	if suffix == "-bench.txt" {
 		file = "bench.txt"
 	}
-	v.Downloads = append(v.Downloads, download{Label: label, Beside: v.section.file(file)})
+	v.add(download{Label: label, Beside: v.section.file(file)})
+}
+
+// add puts the PNG, which comes last, behind the SVG.
+func (v *sectionView) add(d download) {
+	if d.Label == "PNG" && len(v.Downloads) > 0 {
+		v.Downloads = slices.Insert(v.Downloads, 1, d)
+		return
+	}
+	v.Downloads = append(v.Downloads, d)
 }
 
 func claimViews(claims []analysis.Claim) (views []claimView) {
