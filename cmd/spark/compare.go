@@ -13,12 +13,16 @@ type compareCmd struct {
 	JSON bool   `help:"Print the comparison as JSON."`
 }
 
+// Help teaches by examples.
 func (compareCmd) Help() string {
 	return `The newest run of every hypothesis in A is held against that in B: endpoint by
 endpoint with the ratio's interval over runs, and the verdicts' numbers beside
 each other. What else differs (machine, disk, kernel, server) is named.
 
-  spark compare results-samsung results-phison
+Examples:
+
+    spark compare results-samsung results-phison
+    spark compare results/H4/20261123T101502Z-3f9c1a other/H4/20261201T090000Z-77aa01 --json
 
 benchstat reads the bench.txt beside each report, for those who prefer it.`
 }

@@ -24,6 +24,7 @@ import (
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Measure hypotheses and judge them, as go test -tags spark ./hypotheses does."`
 	Judge      judgeCmd      `cmd:"" help:"Judge runs again from their files, on any machine."`
+	Report     reportCmd     `cmd:"" help:"Write report.html, report.md and bench.txt of a results directory."`
 	Compare    compareCmd    `cmd:"" help:"Hold two results directories against each other, in plain words."`
 	ImportV25  importV25Cmd  `cmd:"" name:"import-v25" help:"Read results of the earlier harness (v2.5) and say what in them can be believed."`
 	Load       loadCmd       `cmd:"" help:"Load a server by hand and print what the requests saw."`

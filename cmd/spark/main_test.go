@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -51,6 +52,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"adapters"}, []string{"Usage: spark adapters <command>", "make <dir>", "check <dir>"}},
 		{[]string{"adapters", "make"}, []string{"Usage: spark adapters make <dir>", "Examples:", "--model=\"L8B\"", "--rank=16", "all-linear", "83.9", "Ctrl-C"}},
 		{[]string{"adapters", "check"}, []string{"Usage: spark adapters check <dir>", "Examples:", "page cache", "cp -rL", "--json"}},
+		{[]string{"report"}, []string{"Usage: spark report", "Examples:", "--out", "report.html"}},
 		{[]string{"doctor"}, []string{"Usage: spark doctor", "Examples:", "--dir", "PASS, WARN or FAIL"}},
 		{[]string{"completion"}, []string{"Usage: spark completion <shell>", "Examples:", "source <(spark completion bash)"}},
 		{[]string{"version"}, []string{"Usage: spark version", "Examples:", "--json"}},
@@ -113,3 +115,19 @@ func TestPanicsAreNotSwallowed(t *testing.T) {
 type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { panic("fault") }
+
+// A person who asks a command for help gets an example to start from.
+func TestEveryCommandTeaches(t *testing.T) {
+	parser, err := kong.New(&cli{}, kong.Name("spark"), kong.Vars{"hypotheses": known()})
+	require.NoError(t, err)
+	leaves := parser.Model.Leaves(true)
+	require.Greater(t, len(leaves), 10)
+	for _, leaf := range leaves {
+		require.Contains(t, leaf.Detail, "xample", leaf.FullPath())
+		require.Contains(t, leaf.Detail, leaf.FullPath()[len("spark "):], "%s: an example of itself", leaf.FullPath())
+		require.NotEmpty(t, leaf.Help, leaf.FullPath())
+		for _, f := range leaf.Flags {
+			require.NotEmpty(t, f.Help, "%s --%s", leaf.FullPath(), f.Name)
+		}
+	}
+}

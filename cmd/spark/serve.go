@@ -31,6 +31,18 @@ type emulatorCmd struct {
 	Truth          string `type:"path" help:"Write the server's own account of every request to this file (.jsonl or .jsonl.zst)."`
 }
 
+// Help teaches by examples.
+func (emulatorCmd) Help() string {
+	return `A server to measure where there is no other: its compute is modelled, but its memory is bounded and what does not fit is really written to and read from the disk below --dir. It has the APIs of vLLM (OpenAI's) and of Triton at once, and Prometheus metrics under the names of real servers. It makes its spill file first, which takes a while, and removes it at the end.
+
+Examples:
+
+    spark serve emulator
+    spark serve emulator --model L70B --dir /mnt/nvme/spill
+    spark adapters make .spark/lora && spark serve emulator --adapters .spark/lora
+    spark serve emulator --no-paging &  spark load -U 32 --duration 30s`
+}
+
 // Run serves in this process, so that Ctrl-C ends it and removes its spill file.
 func (c emulatorCmd) Run(ctx context.Context, s streams) error {
 	cfg, err := emulator.Preset(c.Model)

@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
 	"analysis/v25":       {"analysis"},
 	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
-	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "analysis/v25", "hypotheses", "hypotheses/watch"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "analysis/report", "analysis/v25", "hypotheses", "hypotheses/watch"},
 }
 
 func TestImportsPointDown(t *testing.T) {
