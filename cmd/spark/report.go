@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spark-harness/harness/analysis/report"
 	"github.com/spark-harness/harness/analysis/v25"
@@ -68,14 +67,5 @@ func (c reportCmd) convert(s streams, dir string) error {
 	if c.Out == "" {
 		return exitError{2, fmt.Errorf("%s is of the earlier harness, and is left as it is: name a directory to write to with --out", dir)}
 	}
-	r, err := v25.Convert(dir, c.Out)
-	if err != nil {
-		return err
-	}
-	for _, p := range r.Problems() {
-		fmt.Fprintf(s.err, "left out: %q\n", p) // its text may come from a file
-	}
-	fmt.Fprintf(s.err, "%d runs of the earlier harness in %d groups\n", len(r.Runs), len(r.Groups))
-	fmt.Fprintln(s.out, filepath.Join(r.Out, "report.md"))
-	return nil
+	return importV25Cmd{Dir: dir, Out: c.Out}.Run(s)
 }

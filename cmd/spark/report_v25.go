@@ -15,6 +15,7 @@ type importV25Cmd struct {
 	JSON bool   `help:"Print what was found as JSON."`
 }
 
+// Help teaches by examples.
 func (importV25Cmd) Help() string {
 	return `It reads the *_manifest.json, *_summary.json, *_telemetry.csv, *_mpstat.log and *_smartctl_{pre,post}.txt that the Python and bash harness (v2.5) left, and writes report.md, a table, a figure and benchmark lines for each hypothesis, and summaries whose avg block is filled in rightly. DIR is left as it is. Columns that are not what their name says are named everywhere, converted where that can be done and withheld where not: docs/earlier-harness.md has the list. Files that cannot be read are named, and the rest is imported.
 
