@@ -40,7 +40,7 @@ type Judgement struct {
 }
 
 // All is the plan in order.
-func All() []Hypothesis { return []Hypothesis{H0(), H1(), H2(), H3(), H4(), H5(), H6(), H7()} }
+func All() []Hypothesis { return []Hypothesis{H0(), H1(), H2(), H3(), H4(), H5(), H6(), H7(), H8()} }
 
 // ByID finds a hypothesis of the plan.
 func ByID(id string) (Hypothesis, bool) {

@@ -52,22 +52,30 @@ func plantedH3(seed uint64, repeats int, latency func(float64) truth, counters m
 	return e
 }
 
-// plantCounters gives an arm its counters and three slices of its window.
+// plantCounters gives an arm its counters and three slices of its window. What
+// falls is a level, such as memory, and steadier than a rate.
 func plantCounters(rng *rand.Rand, a *analysis.Measured, counters map[analysis.Counter]curve) {
 	demand := demandTokens(a) / plantedPool
-	at := func(of curve, noise float64) float64 {
-		return of(demand)*math.Exp(noise*rng.NormFloat64()) + floorNoise*math.Abs(rng.NormFloat64())
+	plant := func(to *analysis.Counters, noise float64) {
+		for c := range analysis.Counter(len(to)) { // in one order: the same seed, the same numbers
+			of, planted := counters[c]
+			if !planted {
+				continue
+			}
+			sd := noise
+			if c.Info().Falls {
+				sd /= 10
+			}
+			to[c] = of(demand)*math.Exp(sd*rng.NormFloat64()) + floorNoise*math.Abs(rng.NormFloat64())
+		}
 	}
-	for c, of := range counters {
-		a.Counters[c] = at(of, signalNoise)
-	}
+	plant(&a.Counters, signalNoise)
+	third := a.Summary.Window.Length() / 3
 	for i := range 3 {
 		s := analysis.Slice{Requests: 33, TTFTMs: a.TTFT[len(a.TTFT)*9/10] * math.Exp(0.1*rng.NormFloat64())}
-		s.From = a.Summary.Window.Start + a.Summary.Window.Length()/3*timeOf(i)
-		s.To = s.From + a.Summary.Window.Length()/3
-		for c, of := range counters {
-			s.Counters[c] = at(of, 2*signalNoise)
-		}
+		s.From = a.Summary.Window.Start + third*timeOf(i)
+		s.To = s.From + third
+		plant(&s.Counters, 2*signalNoise)
 		a.Slices = append(a.Slices, s)
 	}
 }

@@ -15,3 +15,4 @@ func TestH4(t *testing.T) { run(t, H4()) }
 func TestH5(t *testing.T) { run(t, H5()) }
 func TestH6(t *testing.T) { run(t, H6()) }
 func TestH7(t *testing.T) { run(t, H7()) }
+func TestH8(t *testing.T) { run(t, H8()) }
