@@ -61,7 +61,7 @@ func TestCompletionInBash(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	for _, c := range []struct{ words, want string }{
-		{`r`, "run"},
+		{`ru`, "run"},
 		{`run H1`, "H1"},
 		{`run --prof`, "--profile"},
 		{`run --profile = q`, "quick"},

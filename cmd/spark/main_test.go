@@ -86,7 +86,7 @@ func TestBadUsage(t *testing.T) {
 		{"nothing to judge", []string{"judge"}, "<dir>"},
 		{"no such hypothesis", []string{"run", "H9"}, `no hypothesis "H9"`},
 		{"one of two is unknown: nothing is measured first", []string{"run", "H0", "H9"}, `no hypothesis "H9"`},
-		{"nor does the list of those there are end early", []string{"run", "h4"}, "H4, H5 and H6"},
+		{"nor does the list of those there are end early", []string{"run", "h4"}, known()},
 		{"no such profile", []string{"run", "--profile", "fast", "H0"}, "smoke, quick, full"},
 		{"no such preset", []string{"serve", "emulator", "--model", "GPT"}, "L8B"},
 		{"no file to record to", []string{"monitor", "--device", "x"}, "name the file"},
