@@ -204,7 +204,7 @@ func TestDeadlineIsCheckedBeforeMeasuring(t *testing.T) {
 
 // stranger is an OpenAI-compatible server of somebody else: no metrics, no
 // facts, one word per event.
-func stranger(t *testing.T, die func(requests int) bool) *httptest.Server {
+func stranger(t testing.TB, die func(requests int) bool) *httptest.Server {
 	t.Helper()
 	var n atomic.Int64
 	mux := http.NewServeMux()
