@@ -81,6 +81,7 @@ type planted struct {
 	free                                           float64 // least MemAvailable, GiB
 	api                                            string
 	serial                                         string
+	wait                                           int     // minutes between the first SMART log and the load
 	slow                                           float64 // r_await over the real one; 0 for 1
 }
 
@@ -121,7 +122,7 @@ func (p planted) write(t testing.TB, dir string) {
 	put("_summary.json", p.summary())
 	put("_telemetry.csv", p.telemetry(seconds(t)))
 	put("_mpstat.log", p.mpstat())
-	put("_smartctl_pre.txt", p.smart(22, 1_000_000, 2_000_000))
+	put("_smartctl_pre.txt", p.smart(22-p.wait, 1_000_000, 2_000_000))
 	put("_smartctl_post.txt", p.smart(27, 1_000_000+int64(p.reads*300*64*1024/512_000), 2_000_000+int64(p.reads*300)))
 }
 

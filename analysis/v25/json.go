@@ -31,8 +31,14 @@ type Summary struct {
 	Avg                        map[string]float64
 }
 
-// Good is how many requests succeeded, NaN if unknown.
-func (s Summary) Good() float64 { return math.Round(s.Requests * s.AdmissionPct / 100) }
+// Good is how many requests succeeded, NaN if unknown: also where the counts
+// contradict themselves.
+func (s Summary) Good() float64 {
+	if !(s.Requests >= 0 && s.Requests < 1e12 && s.AdmissionPct >= 0 && s.AdmissionPct <= 100) {
+		return absent()
+	}
+	return math.Round(s.Requests * s.AdmissionPct / 100)
+}
 
 // object is a JSON object read leniently: a field of the wrong type is absent.
 type object map[string]any

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -48,6 +49,22 @@ func TestLayoutIsToldByTheValues(t *testing.T) {
 			require.True(t, math.IsNaN(io.ReadsPerSec) && math.IsNaN(io.AquSz), "fields that were not kept")
 		})
 	}
+}
+
+// What the earlier harness's own script recorded on sysstat 12.6.
+func TestTelemetryOfTheScriptItself(t *testing.T) {
+	f, err := os.Open("testdata/sysmon-12.6.csv")
+	require.NoError(t, err)
+	defer f.Close()
+	tel, err := ReadTelemetry(f)
+	require.NoError(t, err)
+	require.Equal(t, 19, tel.Rows)
+	require.Empty(t, tel.Broken)
+	require.InDelta(t, 3.05, tel.Pace.Seconds(), 0.01, "not the second that it is called")
+	l, evidence := DetectLayout(tel)
+	require.Equalf(t, Layout121, l, "%s", evidence)
+	require.InDelta(t, 0.12, readIO(tel, l).ReadAwaitMillis, 1e-9)
+	require.True(t, tel.TextOnly("gpu_mem_used_MiB"))
 }
 
 // A layout may be left open, but never taken for another.

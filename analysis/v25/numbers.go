@@ -6,6 +6,8 @@ import (
 	"slices"
 )
 
+const unknownFailures = "how many requests failed is not recorded, or its counts contradict themselves"
+
 // take decides about every number of a run.
 func (r *Run) take() {
 	if r.Summary != nil {
@@ -24,18 +26,24 @@ func (r *Run) take() {
 	}
 }
 
-// put keeps a number, withheld if it is absent.
+// put keeps a number; one that is absent is withheld as not recorded, unless
+// how says why.
 func (r *Run) put(name string, v float64, t Trust, how string) {
-	if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
-		v, t = absent(), Withheld
-		if how == "" {
-			how = "not recorded"
-		}
-	}
-	if t == Withheld {
+	switch {
+	case t == Withheld:
 		v = absent()
+	case math.IsNaN(v) || math.IsInf(v, 0) || v < 0:
+		v, t, how = absent(), Withheld, "not recorded"
 	}
 	r.numbers[name] = Number{v, t, how}
+}
+
+// orWithheld is Converted for a number that is there.
+func orWithheld(v float64) Trust {
+	if math.IsNaN(v) {
+		return Withheld
+	}
+	return Converted
 }
 
 // takeLatencies takes percentiles that have the requests that they need; those
@@ -60,7 +68,9 @@ func (r *Run) takeLatencies() {
 		switch v := finite(s.FirstChunk[q]); {
 		case math.IsNaN(v):
 			r.put(firstByte+q, absent(), Withheld, "not recorded")
-		case !(failed == 0):
+		case math.IsNaN(failed):
+			r.put(firstByte+q, absent(), Withheld, unknownFailures)
+		case failed > 0:
 			r.put(firstByte+q, absent(), Withheld, fmt.Sprintf("%.0f failed requests are in it", failed))
 		case good < leastFor(q):
 			r.put(firstByte+q, absent(), Withheld, few)
@@ -80,7 +90,9 @@ func (r *Run) takeThroughput() {
 	switch {
 	case !(sec > 0) || !(users > 0):
 		r.put(numThroughput, absent(), Withheld, "duration or users not recorded")
-	case r.Failed() != 0:
+	case math.IsNaN(r.Failed()):
+		r.put(numThroughput, absent(), Withheld, unknownFailures)
+	case r.Failed() > 0:
 		r.put(numThroughput, absent(), Withheld, fmt.Sprintf("between %.4g and %.4g: requests failed, and which were the last is unknown", max(good-users, 0)/sec, good/sec))
 	case good <= users:
 		r.put(numThroughput, absent(), Withheld, "no request ended inside the window")
@@ -115,18 +127,31 @@ func (r *Run) takeStorage() {
 	r.put(numReadBytes, r.Delta.ReadBytes, Converted, "Data Units × 512,000; "+smart)
 	r.put(numWritten, r.Delta.WrittenBytes, Converted, "Data Units × 512,000; "+smart)
 	r.put(numHostReads, r.Delta.HostReads, Trusted, smart)
-	r.put(numReadMBps, r.Delta.ReadBytes/1e6/r.Delta.Seconds, Converted, "SMART bytes over the time between the two logs")
 	io := IO{ReadAwaitMillis: absent(), ReadsPerSec: absent(), AquSz: absent()}
 	io.AwaitHow, io.ReadsHow, io.AquHow = "no telemetry", "no telemetry", "no telemetry"
 	if r.Telemetry != nil {
 		io = readIO(r.Telemetry, r.Layout)
 	}
-	r.put(numReadAwait, io.ReadAwaitMillis, Converted, io.AwaitHow)
-	r.put(numQueue, io.AquSz, Converted, io.AquHow)
-	if smartRate := r.Delta.HostReads / r.Delta.Seconds; !math.IsNaN(smartRate) {
-		r.put(numStorageRPS, smartRate, Converted, "SMART read commands over the time between the two logs")
-	} else {
-		r.put(numStorageRPS, io.ReadsPerSec, Converted, io.ReadsHow)
+	r.put(numReadAwait, io.ReadAwaitMillis, orWithheld(io.ReadAwaitMillis), io.AwaitHow)
+	r.put(numQueue, io.AquSz, orWithheld(io.AquSz), io.AquHow)
+	r.takeRates(io)
+}
+
+// takeRates divides SMART's counts by the time between its two logs, if that is
+// the load's: H5's script waits five minutes between the first log and the load.
+func (r *Run) takeRates(io IO) {
+	const by = "SMART over the time between the two logs"
+	sec, load := r.Delta.Seconds, r.Duration().Seconds()
+	switch {
+	case math.IsNaN(r.Delta.HostReads) || math.IsNaN(sec):
+		r.put(numStorageRPS, io.ReadsPerSec, orWithheld(io.ReadsPerSec), io.ReadsHow)
+	case load > 0 && sec > 1.5*load:
+		how := fmt.Sprintf("SMART's logs are %.0f s apart, the load took %.0f s", sec, load)
+		r.put(numReadMBps, absent(), Withheld, how)
+		r.put(numStorageRPS, io.ReadsPerSec, orWithheld(io.ReadsPerSec), how+"; iostat: "+io.ReadsHow)
+	default:
+		r.put(numReadMBps, r.Delta.ReadBytes/1e6/sec, Converted, by)
+		r.put(numStorageRPS, r.Delta.HostReads/sec, Converted, by)
 	}
 }
 

@@ -21,7 +21,7 @@ func (r *Result) report(dirs map[*Group]string, drawn map[*Group]bool) (string, 
 	b.WriteString(common + "\nDefects are numbered as in `docs/earlier-harness.md`.\n\n")
 	for _, g := range r.Groups {
 		dir := dirs[g]
-		fmt.Fprintf(&b, "## %s\n\n%s. %s\n\n", escaped(g.title()), escaped(g.Name()), "*"+escaped(g.claim())+"* **INVALID**, because:\n\n"+reasons(g.Verdict.Reasons))
+		fmt.Fprintf(&b, "## %s\n\n%s. %s\n", escaped(g.title()), escaped(g.Name()), "*"+escaped(g.claim())+"* **INVALID**, because:\n\n"+reasons(g.Verdict.Reasons))
 		if drawn[g] {
 			fmt.Fprintf(&b, "![%s](%s/figure.png)\n\n", escaped(g.title()), dir)
 		} else {

@@ -124,6 +124,12 @@ func TestAvgIsFilledIn(t *testing.T) {
 	require.Equal(t, Withheld, r.Number(numIOWait).Trust, "the summary has none either")
 	require.Equal(t, []string{"telemetry.csv", "mpstat.log"}, r.Missing)
 
+	// SMART's logs enclose more than the load.
+	r = read(t, one(t, 1, func(_ int, p *planted) { p.hyp = "H5"; p.wait = 5 })).Runs[0]
+	require.Equal(t, Withheld, r.Number(numStorageRPS).Trust)
+	require.Contains(t, r.Number(numReadMBps).How, "600 s apart, the load took 300 s")
+	require.Equal(t, Converted, r.Number(numReadBytes).Trust, "bytes are bytes")
+
 	// H5's mpstat ran before the load.
 	r = read(t, one(t, 1, func(_ int, p *planted) { p.hyp = "H5" })).Runs[0]
 	require.InDelta(t, 3.5, r.Number(numIOWait).Value, 1e-9)
@@ -140,6 +146,16 @@ func TestFailedRequestsWithholdWhatTheyAreIn(t *testing.T) {
 	require.Contains(t, r.Groups[0].Verdict.Reasons, "TTFT_COUNTS_FAILURES")
 	require.NotContains(t, r.Groups[0].Verdict.Reasons, "ERRORS")
 	require.Equal(t, Withheld, run.Number("latency_ms.p99_ci_low").Trust, "always")
+
+	for _, counts := range []string{`"requests_total": 10`, `"admission_pct": 100`, `"requests_total": 10, "admission_pct": 150`, `"requests_total": -3, "admission_pct": 100`, `"requests_total": 1e300, "admission_pct": 100`} {
+		dir := one(t, 1, nil)
+		path := filepath.Join(dir, read(t, dir).Runs[0].ID+"_summary.json")
+		require.NoError(t, os.WriteFile(path, []byte(`{`+counts+`, "ttft_ms": {"p50": 5}, "latency_ms": {"p50": 50}}`), 0o644))
+		run := read(t, dir).Runs[0]
+		require.Containsf(t, run.Number("ttft_ms.p50").How, "not recorded", counts)
+		require.Equalf(t, Withheld, run.Number("latency_ms.p50").Trust, counts)
+		require.Containsf(t, run.Number(numThroughput).How, "not recorded", counts)
+	}
 
 	all := read(t, one(t, 2, func(_ int, p *planted) { p.good, p.failed = 0, 500 }))
 	g := all.Groups[0]
