@@ -45,6 +45,23 @@ var recordedReport = sync.OnceValues(func() (report.Report, error) {
 	return hypotheses.CollectReport(dir)
 })
 
+// browser is the one that all tests open tabs in.
+var browser context.Context
+
+func TestMain(m *testing.M) {
+	alloc, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	if err := chromedp.Do(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "no browser (apt-get install chromium):", err)
+		os.Exit(1)
+	}
+	browser = ctx
+	code := m.Run()
+	cancel()
+	end()
+	os.Exit(code)
+}
+
 // tab is a page in a browser, with all that it complained of or asked for.
 type tab struct {
 	t   *testing.T
@@ -55,7 +72,7 @@ type tab struct {
 	said     func() []string
 }
 
-// open loads r, as a file, in a browser of its own.
+// open loads r, as a file, in a tab of its own.
 func open(t *testing.T, r report.Report, width int) *tab {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.html")
@@ -63,11 +80,10 @@ func open(t *testing.T, r report.Report, width int) *tab {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, b, 0o644))
 
-	timed, stop := context.WithTimeout(t.Context(), time.Minute)
-	alloc, end := chromedp.NewExecAllocator(timed, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)...)
-	ctx, cancel := chromedp.NewContext(alloc)
+	own, cancel := chromedp.NewContext(browser)
+	ctx, stop := context.WithTimeout(own, time.Minute)
 	p := &tab{t: t, ctx: ctx}
-	t.Cleanup(func() { cancel(); end(); stop() })
+	t.Cleanup(func() { stop(); cancel() })
 
 	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), 900)))
 	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
@@ -334,11 +350,14 @@ func TestBrowserPrintsEverything(t *testing.T) {
 	require.Positive(t, eval[int](p, `[...document.querySelectorAll('details')].filter(d => !d.open).length`), "on the screen, what is long is closed")
 	opened := eval[int](p, `(() => { dispatchEvent(new Event('beforeprint')); const n = [...document.querySelectorAll('details')].filter(d => !d.open).length; dispatchEvent(new Event('afterprint')); return n; })()`)
 	require.Zero(t, opened, "for printing, nothing is")
-	pdf, err := chromedp.Run(p.ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize(), chromedp.PDFPrintBackground()))
+	pdf, err := chromedp.Run(p.ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize(), chromedp.PDFPrintBackground(), chromedp.PDFOutlineAndTagged()))
 	require.NoError(t, err)
 	require.True(t, bytes.HasPrefix(pdf, []byte("%PDF-")))
 	pages := bytes.Count(pdf, []byte("/Type /Page\n")) + bytes.Count(pdf, []byte("/Type /Page/")) + bytes.Count(pdf, []byte("/Type /Page "))
 	require.Greater(t, pages, len(r.Sections), "each hypothesis begins a page")
+	for _, s := range r.Sections {
+		require.Contains(t, string(pdf), "/Title ("+s.Verdict.Hypothesis+" "+s.Verdict.Title+" "+s.Key().Model+")")
+	}
 	if dir := os.Getenv("SPARK_SHOTS"); dir != "" {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "report.pdf"), pdf, 0o644))
 	}
