@@ -13,7 +13,7 @@ func (h Hypothesis) reportH7(e *analysis.Experiment, v analysis.Verdict, d h7Dat
 		Caption: caption(e), Width: analysis.FigureColumn, Verdict: verdictLine(v),
 		Source: d.source(), Logged: d.logged, Correlation: rho, LogicalBlock: math.NaN(), MaxRequest: math.NaN(),
 	}
-	f.Caption.Samples = fmt.Sprintf("%d arms in %d blocks of %d runs", len(d.arms), d.clusters, len(e.Runs()))
+	f.Caption.Samples = fmt.Sprintf("%d arms in %d blocks, runs: %d", len(d.arms), d.clusters, len(e.Runs()))
 	f.Caption.Interval = ""
 	for _, a := range d.arms {
 		f.Arms = append(f.Arms, d.figureArm(a))
