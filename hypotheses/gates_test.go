@@ -23,6 +23,8 @@ func sound(id string) *analysis.Experiment {
 		return plantedH5(1, claimedH5)
 	case "H6":
 		return plantedH6(1, claimedH6())
+	case "H7": // an H6 is enough for it
+		return plantedH7(1, claimedH7()).Sources[2]
 	}
 	return each(plantedH2(1, stick(1)), tiered(1))
 }

@@ -51,6 +51,9 @@ func h7DataOf(e *analysis.Experiment) (h7Data, error) {
 			if a.LoRA.AdapterBytes <= 0 && a.LoRA.Adapters > 0 {
 				return d, errNoSize
 			}
+			if n := len(a.TTFT); n > 0 && !(a.TTFT[n-1] > 0) {
+				return d, fmt.Errorf("arm %s has no first token later than its request: its records are not of a real server", a.Name)
+			}
 			if _, known := cluster[a.Block]; !known {
 				cluster[a.Block] = d.clusters
 				d.clusters++
@@ -95,6 +98,9 @@ func (h Hypothesis) judgeH7(e *analysis.Experiment) Judgement {
 	}
 	g := d.gates(e)
 	rho, rhoErr := d.correlation()
+	if errors.Is(rhoErr, analysis.ErrTooFew) {
+		return g.unfit(v, rhoErr)
+	}
 	closure, foreign := d.closure()
 	sizes, misread := d.commandSizes()
 	v.Claims = append(v.Claims,
@@ -117,14 +123,22 @@ func (h Hypothesis) judgeH7(e *analysis.Experiment) Judgement {
 	return h.reportH7(e, v, d, rho)
 }
 
-// gates are those of every run that bear on bytes, over all arms together.
+// gates are those of every run, over all arms together: what no other verdict may
+// rest on this one may not either. H1's windows have as many requests as adapters.
 func (d h7Data) gates(e *analysis.Experiment) gates {
-	all := *e
-	all.Arms = nil
+	all, counted := *e, *e
+	all.Arms, counted.Arms = nil, nil
 	for _, a := range d.arms {
 		all.Arms = append(all.Arms, a.Measured)
+		if a.hypothesis != "H1" {
+			counted.Arms = append(counted.Arms, a.Measured)
+		}
 	}
-	return gatesOf(&all, "TOO_FEW_REQUESTS", "TOKENS_DIFFER", "CLIENT_BOUND")
+	g := gatesOf(&all, "TOO_FEW_REQUESTS")
+	if len(counted.Arms) > 0 {
+		g.add("TOO_FEW_REQUESTS", requestsEnough(&counted))
+	}
+	return g
 }
 
 // correlation is Spearman's over all arms, its interval from resampling blocks.

@@ -91,6 +91,13 @@ func TestJudgeH7OnPlantedTruth(t *testing.T) {
 		}, open, []string{"NO_VARIATION"}, "rank correlation"},
 		{"20 arms", onlyH1, nil, open, []string{"TOO_FEW_ARMS"}, "arms"},
 		{"one arm whose disk nobody saw", nil, func(e *analysis.Experiment) { e.Sources[2].Arms[3].Smart = nil }, open, []string{"READS_UNKNOWN"}, "closure"},
+		{"nobody saw the disk at all", nil, func(e *analysis.Experiment) {
+			for _, s := range e.Sources {
+				each(s, func(a *analysis.Measured) { a.Smart = nil })
+			}
+		}, open, []string{"READS_UNKNOWN"}, "closure"},
+		{"the client sent late", nil, func(e *analysis.Experiment) { e.Sources[1].Arms[0].Summary.Client.Dropped = 1 }, invalid, []string{"CLIENT_BOUND"}, "lag"},
+		{"an arm of H5 with too few requests", nil, func(e *analysis.Experiment) { a := e.Sources[1].Arms[0]; a.TTFT = a.TTFT[:20] }, invalid, []string{"TOO_FEW_REQUESTS"}, "good requests"},
 		{"requests failed", nil, func(e *analysis.Experiment) {
 			e.Sources[1].Arms[0].Summary.Requests.ErrorRate = new(0.2)
 		}, invalid, []string{"ERRORS"}, "failed requests"},

@@ -3,11 +3,13 @@ package hypotheses
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spark-harness/harness/analysis"
 )
 
-// reportH7 draws and tabulates H7.
+// reportH7 draws and tabulates H7; without a disk that anybody saw there is
+// nothing to draw.
 func (h Hypothesis) reportH7(e *analysis.Experiment, v analysis.Verdict, d h7Data, rho analysis.Estimate) Judgement {
 	f := analysis.H7Figure{
 		Caption: caption(e), Width: analysis.FigureColumn, Verdict: verdictLine(v),
@@ -20,6 +22,9 @@ func (h Hypothesis) reportH7(e *analysis.Experiment, v analysis.Verdict, d h7Dat
 		if s := a.Smart; s != nil {
 			f.LogicalBlock, f.MaxRequest = s.LogicalBlock, s.MaxRequest
 		}
+	}
+	if !slices.ContainsFunc(f.Arms, func(a analysis.H7Arm) bool { return a.Bytes >= 0 }) {
+		return Judgement{Verdict: v}
 	}
 	return Judgement{Verdict: v, Figure: analysis.FigureH7(f), Table: f.Table(), Bench: f.Bench(benchConfig(e))}
 }
