@@ -45,7 +45,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 // VerdictTable is a line for each result.
 func VerdictTable(results []Result) analysis.Table {
 	t := analysis.Table{Title: "Verdicts"}
-	for _, name := range []string{"", "title", "verdict", "because", "took"} {
+	for _, name := range []string{"id", "title", "verdict", "because", "took"} {
 		t.Columns = append(t.Columns, analysis.TableColumn{Name: name})
 	}
 	for _, r := range results {
@@ -55,7 +55,7 @@ func VerdictTable(results []Result) analysis.Table {
 			because = strings.TrimPrefix(because+", "+v.Mechanism, ", ")
 		}
 		if r.Err != nil {
-			because, _, _ = strings.Cut(r.Err.Error(), "\n")
+			because = clipped(r.Err.Error())
 		}
 		took := brief(r.Took)
 		if r.Took == 0 {
@@ -64,4 +64,14 @@ func VerdictTable(results []Result) analysis.Table {
 		t.Rows = append(t.Rows, []any{r.Hypothesis.ID, r.Hypothesis.Title, r.Outcome(), because, took})
 	}
 	return t
+}
+
+// clipped is an error's beginning, for a table that fits a terminal.
+func clipped(text string) string {
+	const most = 60
+	text, _, _ = strings.Cut(text, "\n")
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,6 @@ func TestProgressOfASuite(t *testing.T) {
 	p.livef("")
 	require.Empty(t, line, "an empty line clears")
 	require.Equal(t, "5.0s left", Progress{}.left(5*time.Second))
+	require.Equal(t, "one line", clipped("one line\nand another"))
+	require.Len(t, []rune(clipped(strings.Repeat("é", 200))), 60)
 }

@@ -16,6 +16,7 @@ func TestDoctor(t *testing.T) {
 	t.Setenv("SPARK_FIO", "/nowhere/fio")
 	t.Setenv("SPARK_BASELINE_URL", "http://127.0.0.1:1")
 	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
 	got := command(t.Context(), "doctor", "--dir", dir, "--results", dir, "--json")
 	require.Equal(t, 1, got.exit, "the server that was named is not there")
 	require.Contains(t, got.err, "FAIL")

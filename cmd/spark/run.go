@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/analysis/report"
 	"github.com/spark-harness/harness/hypotheses"
 )
 
@@ -93,7 +95,17 @@ func (c runCmd) Run(ctx context.Context, s streams) error {
 	log(suite.Describe())
 	results := suite.Run(ctx)
 	live.Clear()
+	if path, ok := reportOf(cfg); ok {
+		fmt.Fprintf(s.err, "report: %s\n", path)
+	}
 	return errors.Join(printing, c.end(s, results))
+}
+
+// reportOf is where the report of all runs lies.
+func reportOf(cfg hypotheses.Config) (string, bool) {
+	results, _, err := cfg.Places()
+	path := filepath.Join(results, report.HTMLFile)
+	return path, err == nil && exists(path)
 }
 
 // config is the environment with the flags laid over it.

@@ -87,6 +87,7 @@ func TestRunPlansAll(t *testing.T) {
 func TestRunFailsLoudly(t *testing.T) {
 	t.Setenv("SPARK_BASELINE_URL", "http://127.0.0.1:1")
 	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir) // a lock of its own: somebody may be measuring here
 	got := command(t.Context(), "run", "H0", "H2", "--profile", "smoke", "--results", filepath.Join(dir, "r"), "--dir", dir)
 	require.Equal(t, 1, got.exit, got.err)
 	require.Contains(t, got.err, "measuring H0 (")
