@@ -178,7 +178,9 @@ func (g *Group) byArm() analysis.Figure {
 // one is not known. Arms of one length stand beside each other.
 func (g *Group) contexts() analysis.Figure {
 	x := analysis.FigureAxis{Label: "prompt (measured tokens), by output budget", Scale: analysis.FigureCategory}
+	line := analysis.FigureSolid
 	if slices.ContainsFunc(g.Arms, func(a Arm) bool { return a.X == 0 }) {
+		line = analysis.FigureNoLine // names have no order
 		x.Label = "prompt file (a name, not a length), by output budget"
 	}
 	var places []place
@@ -196,7 +198,7 @@ func (g *Group) contexts() analysis.Figure {
 		x.Ticks = append(x.Ticks, analysis.FigureTick{At: float64(i + 1), Label: label, Sub: sub})
 	}
 	q := g.Quantile
-	return analysis.Figure{X: x, Panels: g.panels(places, analysis.FigureSolid, latency+q, firstByte+q, numStorageRPS, numReadAwait, numIOWait)}
+	return analysis.Figure{X: x, Panels: g.panels(places, line, latency+q, firstByte+q, numStorageRPS, numReadAwait, numIOWait)}
 }
 
 // waits is H8: the latency of each run over its iowait.

@@ -10,11 +10,12 @@ import (
 
 // figureH4 is the plan's figure with end-to-end latency for TTFT. The repeats
 // after fio's end are levels of their own, and a phase whose load SMART does not
-// show is crossed out.
+// show is called unproven.
 func (g *Group) figureH4() analysis.Figure {
 	h := analysis.H4Figure{Quantile: g.Quantile}
+	narrow := strings.NewReplacer("BASELINE", "Baseline", "MODERATE", "Moderate", "HEAVY", "Heavy") // five fit beside each other
 	for _, a := range g.Arms {
-		l := analysis.H4Level{Name: strings.ToUpper(a.Label[:1]) + strings.ToLower(a.Label[1:]), Share: absent()}
+		l := analysis.H4Level{Name: narrow.Replace(a.Label), Share: absent()}
 		for _, r := range a.Runs {
 			l.Repeats = append(l.Repeats, analysis.H4Repeat{
 				Block: r.Repeat, Requests: r.Good(), TTFTMillis: r.Number(latency + g.Quantile).Value,

@@ -236,7 +236,7 @@ func armH4(r *Run, phase string, base, x float64) Arm {
 		case more >= fioReads:
 			load = fmt.Sprintf("yes: %.0f reads/s more than BASELINE", more)
 		default:
-			load, a.Unproven = "not shown by SMART", true
+			load, a.Label, a.Unproven = "not shown by SMART", phase+" unproven", true
 		}
 	}
 	a.Cells = []any{phase, load, count(r.Manifest.Users)}

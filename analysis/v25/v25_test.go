@@ -231,7 +231,7 @@ func TestContentionIsNotAveraged(t *testing.T) {
 	for _, a := range g.Arms {
 		labels = append(labels, a.Label)
 	}
-	require.Equal(t, []string{"BASELINE", "MODERATE", "HEAVY", "MODERATE after fio", "HEAVY after fio"}, labels)
+	require.Equal(t, []string{"BASELINE", "MODERATE", "HEAVY unproven", "MODERATE after fio", "HEAVY after fio"}, labels)
 	require.Len(t, g.Arms[1].Runs, 1)
 	require.False(t, g.Arms[1].Unproven)
 	require.Contains(t, g.Arms[1].Cells[1], "yes: 5280 reads/s more")
