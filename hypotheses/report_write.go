@@ -43,6 +43,9 @@ func CollectReport(results string) (report.Report, error) {
 		return report.Report{}, err
 	}
 	r := report.Report{Made: time.Now(), Build: spark.ReadBuild()}
+	if r.Results, err = filepath.Abs(results); err != nil {
+		return r, fmt.Errorf("hypotheses: write report: %w", err)
+	}
 	entries, err := os.ReadDir(results)
 	if err != nil {
 		return r, fmt.Errorf("hypotheses: write report: %w", err)

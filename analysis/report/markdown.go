@@ -151,10 +151,10 @@ func holds(c analysis.Claim) string {
 	return "✗ no"
 }
 
-// file is the address of a derived file, relative to the results directory.
+// file is the address of a derived file, relative to the report.
 func (s Section) file(base string) string {
 	var parts []string
-	for p := range strings.SplitSeq(s.Run+"/derived/"+base, "/") {
+	for p := range strings.SplitSeq(s.base+s.Run+"/derived/"+base, "/") {
 		parts = append(parts, url.PathEscape(p))
 	}
 	return strings.NewReplacer("(", "%28", ")", "%29", ":", "%3A").Replace(strings.Join(parts, "/"))

@@ -1,4 +1,4 @@
-// Package report puts judged hypotheses together into two files for people:
+// Package report puts judged hypotheses together into files for people:
 // report.html, one file that needs nothing else and asks the network for
 // nothing, and report.md, for GitHub.
 //
@@ -39,6 +39,7 @@ const (
 type Report struct {
 	Sections []Section
 	Unjudged []Unjudged
+	Results  string      // the results directory, absolute; "" where the report is written into it
 	Made     time.Time   // when the report was written
 	Build    spark.Build // what wrote it
 }
@@ -58,6 +59,8 @@ type Section struct {
 	Run     string
 	Sources []analysis.Source // runs that it rests on
 	Notes   []string          // of whoever put the report together
+
+	base string // from the report to the results directory, with a slash; "" within it
 }
 
 // Key names what the section was measured on.
@@ -75,8 +78,17 @@ type Unjudged struct {
 type Paths struct{ HTML, Markdown, Bench string }
 
 // Write writes the files into dir, each atomically. One that cannot be
-// written does not keep the other from being written.
+// written does not keep the other from being written. Links lead from dir to
+// the runs in r.Results.
 func Write(dir string, r Report) (Paths, error) {
+	r.Sections = slices.Clone(r.Sections)
+	if at, err := filepath.Abs(dir); err == nil && r.Results != "" {
+		if rel, err := filepath.Rel(at, r.Results); err == nil && rel != "." {
+			for i := range r.Sections {
+				r.Sections[i].base = filepath.ToSlash(rel) + "/"
+			}
+		}
+	}
 	p := Paths{HTML: filepath.Join(dir, HTMLFile), Markdown: filepath.Join(dir, MarkdownFile), Bench: filepath.Join(dir, BenchFile)}
 	page, err := r.HTML()
 	if err == nil {

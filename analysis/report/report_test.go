@@ -303,6 +303,18 @@ func TestWrite(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 3, "nothing temporary is left")
+
+	r := sample()
+	r.Results = filepath.Join(dir, "of mine")
+	out := filepath.Join(dir, "paper", "a")
+	require.NoError(t, os.MkdirAll(out, 0o755))
+	p, err = Write(out, r)
+	require.NoError(t, err)
+	md, err := os.ReadFile(p.Markdown)
+	require.NoError(t, err)
+	require.Contains(t, string(md), "](../../of%20mine/H4/20261123T101502Z-3f9c1a/derived/H4.png)", "links lead to the runs")
+	require.Empty(t, r.Sections[0].base)
+
 	_, err = Write(filepath.Join(dir, "missing"), sample())
 	require.Error(t, err)
 }
