@@ -33,6 +33,7 @@ type cli struct {
 	Monitor    monitorCmd    `cmd:"" help:"Record the machine's telemetry, or check it against sysstat."`
 	Serve      serveCmd      `cmd:"" help:"Serve an LLM."`
 	Adapters   adaptersCmd   `cmd:"" help:"Make LoRA adapters to load a server with, or check your own."`
+	Export     exportCmd     `cmd:"" help:"Write the records of runs for other programs."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands in your shell."`
 	Version    versionCmd    `cmd:"" help:"Print what this binary was built from."`
 }

@@ -35,8 +35,9 @@ var layers = map[string][]string{
 	"analysis/report":    {"internal/bundle", "spark", "analysis"},
 	"hypotheses/watch":   {"internal/clock", "loadgen", "sysmon"},
 	"analysis/v25":       {"analysis"},
+	"analysis/export":    {"internal/bundle", "loadgen", "spark", "analysis"},
 	"hypotheses":         {"internal/clock", "internal/jsonl", "internal/bundle", "internal/buildtags", "internal/blockdev", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/smart", "spark/emulator", "analysis", "analysis/report", "hypotheses/watch"},
-	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "analysis/report", "analysis/v25", "hypotheses", "hypotheses/watch"},
+	"cmd/spark":          {"internal/clock", "internal/pagecache", "loadgen", "sysmon", "fioctl", "spark", "spark/adapters", "spark/emulator", "spark/preflight", "analysis", "analysis/export", "analysis/report", "analysis/v25", "hypotheses", "hypotheses/watch"},
 }
 
 func TestImportsPointDown(t *testing.T) {
