@@ -2,8 +2,8 @@ package analysis
 
 import "slices"
 
-// BlockSlopes is the least-squares slope of Y on X of every block, by the
-// block's number: one effect per block, as the sign-flip test wants them. A block
+// BlockSlopes is the least-squares slope of Y on X (Gauss 1809) of every block, by
+// the block's number: one effect per block, as the sign-flip test wants them. A block
 // in which X does not vary, or with a value that is not finite, has none.
 func BlockSlopes(points []Point) map[int]float64 {
 	slopes := map[int]float64{}

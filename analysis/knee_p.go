@@ -5,15 +5,21 @@ import (
 	"slices"
 )
 
+// enoughHits tell a p to a tenth of itself.
+const enoughHits = 100
+
 // KneeP is the one-sided p of "the sweep has a knee" against the best of the
 // curves without one. The statistic is the BIC by which a hinge that rises or a
 // queue curve beats flat, linear and power (the larger of KneeFit.Margin and
 // QueueFit.Margin). The null keeps the best smooth curve and deals its
 // residuals anew among the points of their block (Freedman and Lane 1983; r), so
 // that the search for the knee, for which an F test has no valid degrees of
-// freedom (Davies 1987), is in the null too. P is (1 + hits)/(1 + B).
+// freedom (Davies 1987), is in the null too. P is (1 + hits)/(1 + B),
+// or 100 over the draws it took to hit so often: a p that is not small needs no
+// more of them, and is as valid (Besag and Clifford 1991).
 //
-// The queue curve is searched on a grid here, for the data and the null alike. Errors as for FitKnee.
+// The queue curve is searched on a grid here, for the data and the null alike.
+// Errors as for FitKnee.
 func KneeP(points []Point, r Resampling) (float64, error) {
 	if err := r.Validate(); err != nil {
 		return math.NaN(), err
@@ -38,7 +44,7 @@ func KneeP(points []Point, r Resampling) (float64, error) {
 	rng, hits := r.rng(streamKnee), 0
 	null := *whole
 	null.m = make([]float64, len(whole.m))
-	for range r.draws() {
+	for draw := range r.draws() {
 		clear(null.m)
 		null.within = 0
 		for b, residuals := range left {
@@ -58,6 +64,9 @@ func KneeP(points []Point, r Resampling) (float64, error) {
 		}
 		if margin, _ := m.of(&null); margin >= observed-1e-9 {
 			hits++
+		}
+		if hits == enoughHits {
+			return float64(hits) / float64(draw+1), nil
 		}
 	}
 	return float64(1+hits) / float64(1+r.draws()), nil
@@ -83,8 +92,8 @@ func newMargins(g *groups, n int) *margins {
 			each(math.Exp(lo + (hi-lo)*float64(i)/float64(steps)))
 		}
 	}
-	grid(g.x[g.from], g.x[g.to], 32, func(knee float64) {
-		grid(math.Log(0.01), math.Log(1000), 36, func(growth float64) {
+	grid(g.x[g.from], g.x[g.to], 20, func(knee float64) {
+		grid(math.Log(0.01), math.Log(1000), 20, func(growth float64) {
 			var s shape
 			for i, u := range g.u {
 				v := math.Log1p(growth * max(0, u/knee-1))

@@ -8,14 +8,15 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Pearson is the product-moment correlation of x and y. ErrTooFew for fewer
+// Pearson is the product-moment correlation of x and y (Pearson 1895). ErrTooFew for fewer
 // than 3 pairs, ErrInput for unequal lengths, NaN or infinity, ErrDegenerate
 // when either is constant: no correlation is not a correlation of 0.
 func Pearson(x, y []float64) (float64, error) {
 	return correlate("correlate", x, y, stats.Pearson)
 }
 
-// Spearman is the correlation of the ranks of x and y, ties at mid-ranks.
+// Spearman is the correlation of the ranks of x and y, ties at mid-ranks
+// (Spearman 1904).
 // Errors as for Pearson.
 func Spearman(x, y []float64) (float64, error) {
 	return correlate("correlate ranks", x, y, stats.Spearman)
