@@ -51,9 +51,9 @@ func t3(rng *rand.Rand) float64 { return machine{heavy: true}.draw(rng) }
 
 const z99 = 2.3263478740408408 // the normal's .99 quantile
 
-// runsOf are runs of windows of latencies whose logarithms have memory phi inside
+// runsWith are runs of windows of latencies whose logarithms have memory phi inside
 // a run, unit scale 0.6, and a run's own level of sd spread.
-func runsOf(rng *rand.Rand, runs, windows, per int, phi, spread float64) [][][]float64 {
+func runsWith(rng *rand.Rand, runs, windows, per int, phi, spread float64) [][][]float64 {
 	out := make([][][]float64, runs)
 	for i := range out {
 		level := spread * rng.NormFloat64()
@@ -69,8 +69,8 @@ func runsOf(rng *rand.Rand, runs, windows, per int, phi, spread float64) [][][]f
 	return out
 }
 
-// pooled is all values, ascending.
-func pooled(runs [][][]float64) []float64 {
+// ascending is all values, ascending.
+func ascending(runs [][][]float64) []float64 {
 	var all []float64
 	for _, run := range runs {
 		for _, window := range run {
@@ -85,12 +85,12 @@ func quantileRates() family {
 	of := func(name string, runs int, phi, spread float64, estimate func(runs [][][]float64, seed uint64) (analysis.Estimate, error)) func(*rand.Rand, uint64) (bool, float64) {
 		truth := math.Exp(z99 * math.Hypot(0.6, spread))
 		return func(rng *rand.Rand, seed uint64) (bool, float64) {
-			e, err := estimate(runsOf(rng, runs, 30, 34, phi, spread), seed)
+			e, err := estimate(runsWith(rng, runs, 30, 34, phi, spread), seed)
 			return outside(e, err, truth), e.Value / truth
 		}
 	}
 	order := func(runs [][][]float64, _ uint64) (analysis.Estimate, error) {
-		e, ok := analysis.QuantileCI(pooled(runs), 0.99, 0.95)
+		e, ok := analysis.QuantileCI(ascending(runs), 0.99, 0.95)
 		if !ok {
 			return e, analysis.ErrTooFew
 		}

@@ -29,7 +29,7 @@ type world struct {
 
 // simRules are the rules in the plan's order.
 func simRules() []simRule {
-	return []simRule{rateH0(), rateH1(), rateH2(), rateH4(), rateH5(), rateH6()}
+	return []simRule{rateH0(), rateH1(), rateH2(), rateH3(), rateH4(), rateH5(), rateH6(), rateH7(), rateH8()}
 }
 
 // tally counts what a rule said.
@@ -119,6 +119,12 @@ type machine struct {
 // on gives an experiment the machine's noise: every run's latencies are
 // multiplied by a factor of the run.
 func (m machine) on(e *analysis.Experiment, seed uint64) *analysis.Experiment {
+	for i, run := range e.Sources {
+		m.on(run, seed+uint64(i))
+	}
+	if len(e.Arms) == 0 {
+		return e
+	}
 	rng := rand.New(rand.NewPCG(seed, 99))
 	blocks := map[int][]*analysis.Measured{}
 	var order []int
@@ -169,6 +175,9 @@ func slowed(a *analysis.Measured, by float64) {
 	}
 	for i := range a.Touches {
 		a.Touches[i].TTFTMs *= by
+	}
+	for i := range a.Slices {
+		a.Slices[i].TTFTMs *= by
 	}
 }
 
