@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/analysis/report"
 	"github.com/spark-harness/harness/fioctl"
 	"github.com/spark-harness/harness/internal/buildtags"
 	"github.com/spark-harness/harness/internal/bundle"
@@ -109,6 +110,10 @@ func TestEveryHypothesisRunsOnTheEmulator(t *testing.T) {
 				require.FileExists(t, filepath.Join(dir, "derived", name))
 			}
 			require.FileExists(t, filepath.Join(c.Results, "calibration.json"))
+			page, err := os.ReadFile(filepath.Join(c.Results, report.HTMLFile))
+			require.NoError(t, err)
+			require.Contains(t, string(page), `id="`+h.ID+"-"+filepath.Base(dir)+`"`, "the report is written by the way")
+			require.FileExists(t, filepath.Join(c.Results, report.MarkdownFile))
 			nothingLeft(t, c)
 			everyArmHasSnapshots(t, dir)
 
