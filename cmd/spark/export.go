@@ -21,6 +21,8 @@ type exportParquetCmd struct {
 func (exportParquetCmd) Help() string {
 	return `Each run becomes one file, named after its hypothesis and its directory, with a row for every request: its arm, its instants and latencies in nanoseconds, its outcome, its tokens and the time of every token. docs/bundle.md lists the columns. A file that exists is left alone.
 
+Examples:
+
     spark export parquet results/H2/* --out tables
     duckdb -c "SELECT arm, quantile_disc(ttft_ns, 0.95) / 1e6 FROM 'tables/H2-*.parquet' WHERE phase = 'measure' AND outcome = 'ok' GROUP BY arm"`
 }
