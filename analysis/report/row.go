@@ -144,6 +144,9 @@ func (s Section) notes() (all []string) {
 	for _, n := range slices.Concat(s.Head.Notes, s.Notes) {
 		all = append(all, text(n))
 	}
+	if slices.ContainsFunc(all, func(n string) bool { return strings.HasPrefix(n, "rests on ") }) {
+		return all // the plan says so itself
+	}
 	for _, src := range s.Sources {
 		all = append(all, "rests on run "+text(src.Run))
 	}
