@@ -184,7 +184,7 @@ func (h H3Figure) kneeLayers(k H3Counter) []FigureLayer {
 		foot = 0
 	}
 	if k.Of == 0 {
-		return []FigureLayer{{Name: k.text(), Color: FigureGrey, Line: FigureDashed, Points: []FigurePoint{{h.span().lo, only(foot)}, {h.span().lo, only(foot)}}}}
+		return []FigureLayer{{Name: k.text(), Color: FigureGrey, Points: []FigurePoint{{h.span().lo, only(foot)}, {h.span().lo, only(foot)}}}}
 	}
 	color := h3Color(k.Status)
 	each := FigureLayer{Color: color, Glyph: FigureCross}
