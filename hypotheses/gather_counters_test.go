@@ -103,7 +103,7 @@ func TestGatherH8(t *testing.T) {
 func TestH3MeasuresFewerContextsFromNothing(t *testing.T) {
 	quick, err := ProfileByName("quick")
 	require.NoError(t, err)
-	require.Equal(t, []int{256, 768, 1024, 1280, 2048, 4096}, h3Thin(quick, 1<<20))
+	require.Equal(t, []int{256, 768, 1024, 1280, 1536, 2048}, h3Thin(quick, 1<<20))
 	for _, name := range []string{"smoke", "full"} {
 		p, err := ProfileByName(name)
 		require.NoError(t, err)

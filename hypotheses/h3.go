@@ -23,7 +23,7 @@ func h3Thin(p Profile, limit int) []int {
 	if p.Name != "quick" {
 		return all
 	}
-	return slices.DeleteFunc(all, func(c int) bool { return c == 512 || c == 1536 })
+	return slices.DeleteFunc(all, func(c int) bool { return c == 512 || c == 4096 })
 }
 
 // H3 asks which counters tell of the memory knee before latency does.
