@@ -79,7 +79,7 @@ type sectionView struct {
 
 type claimView struct {
 	Text, Value, Interval, Limit, Unit string
-	Holds                              bool
+	Holds, Aside                       bool // Aside: it stands beside the verdict
 }
 
 type tableView struct {
@@ -268,7 +268,7 @@ func (v *sectionView) add(d download) {
 
 func claimViews(claims []analysis.Claim) (views []claimView) {
 	for _, c := range claims {
-		views = append(views, claimView{Text: text(c.Text), Value: number(c.Value), Interval: interval(c), Limit: number(c.Limit), Unit: name(c.Unit), Holds: c.Holds})
+		views = append(views, claimView{Text: text(c.Text), Value: number(c.Value), Interval: interval(c), Limit: number(c.Limit), Unit: name(c.Unit), Holds: c.Holds, Aside: c.Beside})
 	}
 	return views
 }

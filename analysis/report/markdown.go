@@ -145,7 +145,10 @@ func claimsMarkdown(title string, claims []analysis.Claim) string {
 }
 
 func holds(c analysis.Claim) string {
-	if c.Holds {
+	switch {
+	case c.Beside:
+		return "– beside"
+	case c.Holds:
 		return "✓ yes"
 	}
 	return "✗ no"
