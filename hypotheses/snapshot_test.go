@@ -45,6 +45,7 @@ func everyArmHasSnapshots(t *testing.T, dir string) {
 		}
 		require.NotNil(t, a.Smart)
 		require.NotEqual(t, analysis.SmartTelemetry, a.Smart.Source, a.Smart.Why)
-		require.GreaterOrEqual(t, a.Smart.BlockReadBytes, a.Telemetry.ReadBytes-1e6, "the same disk, between wider edges")
+		// Between wider edges, but a tick that came late spreads what it saw.
+		require.GreaterOrEqual(t, a.Smart.BlockReadBytes, 0.8*a.Telemetry.ReadBytes-1e6, "the same disk")
 	}
 }
