@@ -213,7 +213,9 @@ func TestOpenExperiment(t *testing.T) {
 
 func printed(arms []*Measured) (all []string) {
 	for _, a := range arms {
-		all = append(all, fmt.Sprintf("%+v", *a))
+		arm, disk := *a, a.Smart
+		arm.Smart = nil // it prints as an address
+		all = append(all, fmt.Sprintf("%+v %+v", arm, disk))
 	}
 	return all
 }

@@ -91,7 +91,15 @@ func simRNG(name string, trial int) (*rand.Rand, uint64) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
 	seed := h.Sum64()>>1 + uint64(trial)*0x9e3779b97f4a7c15
-	return rand.New(rand.NewPCG(simSeed, seed)), seed
+	return rand.New(rand.NewPCG(simSeed, mixed(seed))), seed
+}
+
+// mixed is splitmix64's finaliser (Steele, Lea and Flood 2014): seeds in equal
+// steps start streams that have nothing in common.
+func mixed(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // everyTrial calls trial n times on all cores.
