@@ -138,14 +138,14 @@ func kneeRates() family {
 	)
 	return family{
 		name: "Knees",
-		note: "*value* of a knee is where it was found, of USL the peak, whose truth is 60 users. A false knee is a hinge or a queue curve that beats flat, linear and power by a BIC of 10 where there is none: its limit is 2 %. The interval of a knee resamples 5 repeats: its limit is 12 %. USL is a second opinion and decides nothing: counted is how often its peak is off by more than a quarter.",
+		note: "*value* of a knee is where it was found, of USL the peak, whose truth is 60 users. A false knee is a hinge or a queue curve that beats flat, linear and power by a BIC of 10 where there is none: its limit is 2 %. The interval of a knee resamples 5 repeats: its limit is 10 %. USL is a second opinion and decides nothing: counted is how often its peak is off by more than a quarter.",
 		rows: rows,
 	}
 }
 
 func kneeInterval(noise float64) rate {
 	return rate{
-		of: "`FitKnee`, interval", data: fmt.Sprintf("hinge at 20, between levels, noise %.2f", noise), counts: "missed", limit: 0.12, times: 0.3,
+		of: "`FitKnee`, interval", data: fmt.Sprintf("hinge at 20, between levels, noise %.2f", noise), counts: "missed", limit: 0.10, times: 0.3,
 		trial: func(rng *rand.Rand, seed uint64) (bool, float64) {
 			fit, err := analysis.FitKnee(swept(rng, noise, bend(20)), resampling(seed))
 			if err != nil {
