@@ -45,7 +45,7 @@ func everyArmHasSnapshots(t *testing.T, dir string) {
 		}
 		require.NotNil(t, a.Smart)
 		require.NotEqual(t, analysis.SmartTelemetry, a.Smart.Source, a.Smart.Why)
-		// Between wider edges, but a tick that came late spreads what it saw.
-		require.GreaterOrEqual(t, a.Smart.BlockReadBytes, 0.8*a.Telemetry.ReadBytes-1e6, "the same disk")
+		// Between wider edges, but toy edges are shorter than a tick, which spreads what it saw.
+		require.GreaterOrEqual(t, a.Smart.BlockReadBytes, 0.25*a.Telemetry.ReadBytes-8e6, "the same disk")
 	}
 }
