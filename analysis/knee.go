@@ -186,6 +186,14 @@ func (q QueueFit) RatioAt(hiFactor, loFactor float64) Estimate {
 // 20); neither finds more than 1 % on curves without a knee.
 func (f *KneeFit) HasKnee() bool { return f.Found || f.Queue.Found }
 
+// KneeBy reports whether the curve that Location calls by this name shows a knee.
+func (f *KneeFit) KneeBy(curve string) bool {
+	if curve == f.Queue.Name {
+		return f.Queue.Found
+	}
+	return f.Found
+}
+
 // Location is the knee of whichever curve has the lower BIC, the hinge or the
 // queue curve, and that curve's name: the better answer to where the knee is,
 // within 20 % over all mixtures of slope and queue tried. Whether there is one

@@ -164,30 +164,48 @@ func (d h3Data) counter(c analysis.Counter) h3Counter {
 	if err != nil || !fit.HasKnee() {
 		return k
 	}
-	_, curve := fit.Location()
+	curve, latency := d.sameCurve(fit)
 	if k.knees, err = analysis.BlockKnees(points, curve); err != nil || len(k.knees) != len(d.knees) {
 		return k
 	}
 	k.status = counterAlone
 	if d.fit.HasKnee() {
-		k.compare(d)
+		k.compare(d.repeats, latency)
 	}
 	return k
+}
+
+// sameCurve is the curve by which a counter's knees are located, and latency's
+// knees by the same one: on the same data a hinge lies left of a queue curve, so
+// that knees of different curves do not compare. It is latency's curve where the
+// counter has a knee by it, else the counter's where latency has one by that;
+// where neither is so, each keeps its own.
+func (d h3Data) sameCurve(counter *analysis.KneeFit) (curve string, latency []float64) {
+	if counter.KneeBy(d.curve) {
+		return d.curve, d.knees
+	}
+	_, curve = counter.Location()
+	if d.fit.KneeBy(curve) {
+		if knees, err := analysis.BlockKnees(d.latency, curve); err == nil && len(knees) == len(d.knees) {
+			return curve, knees
+		}
+	}
+	return curve, d.knees
 }
 
 // compare holds the counter's knees against latency's, repeat by repeat. Knees
 // between the same two levels are as near as a sweep can place them: such a
 // repeat is a tie, which speaks neither for nor against, and the test is over
 // the others.
-func (k *h3Counter) compare(d h3Data) {
+func (k *h3Counter) compare(repeats []h3Repeat, latency []float64) {
 	var ln []float64
 	for i, own := range k.knees {
-		ratio := math.Log(own / d.knees[i])
+		ratio := math.Log(own / latency[i])
 		if math.IsNaN(ratio) {
 			continue
 		}
 		ln = append(ln, ratio)
-		switch mine, its := d.repeats[i].gap(own), d.repeats[i].gap(d.knees[i]); {
+		switch mine, its := repeats[i].gap(own), repeats[i].gap(latency[i]); {
 		case mine == its:
 			k.ties++
 		case mine < its:

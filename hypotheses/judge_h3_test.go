@@ -131,3 +131,39 @@ func TestH3PoolsRunsOfDifferentUsers(t *testing.T) {
 		require.InDelta(t, 1, k, 0.1, "the planted knee, in every repeat")
 	}
 }
+
+// On the same data a hinge lies left of a queue curve: knees of two curves must
+// not be held against each other where one curve shows both.
+func TestKneesAreComparedByOneCurve(t *testing.T) {
+	d, err := h3DataOf(plantedH3(1, 8, stick(1), early()))
+	require.NoError(t, err)
+	var raw []analysis.Point
+	for i, r := range d.repeats {
+		for _, a := range r.arms {
+			raw = append(raw, analysis.Point{X: a.x, Y: a.Counters[analysis.CounterPageIn], Block: i})
+		}
+	}
+	points, err := analysis.OnsetPoints(raw, false)
+	require.NoError(t, err)
+	fit, err := analysis.FitKnee(analysis.OnsetFoot(points), analysis.Resampling{B: 1})
+	require.NoError(t, err)
+	require.True(t, fit.KneeBy("hinge") && fit.KneeBy("queue"), "this counter shows its knee by both")
+
+	for _, curve := range []string{"hinge", "queue"} {
+		d.curve = curve
+		d.knees, err = analysis.BlockKnees(d.latency, curve)
+		require.NoError(t, err)
+		got, latency := d.sameCurve(fit)
+		require.Equal(t, curve, got)
+		require.Equal(t, d.knees, latency)
+	}
+	smooth := *fit
+	smooth.Found, d.curve = false, "hinge" // only the queue curve shows it
+	if _, name := smooth.Location(); name == "queue" {
+		got, latency := d.sameCurve(&smooth)
+		require.Equal(t, "queue", got)
+		want, err := analysis.BlockKnees(d.latency, "queue")
+		require.NoError(t, err)
+		require.Equal(t, want, latency)
+	}
+}
