@@ -52,6 +52,7 @@ func own(e *analysis.Experiment) *analysis.Experiment {
 // Data that must not be used are INVALID under every hypothesis, whatever they
 // would have shown, and nothing is handed on from them.
 func TestGates(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	one := func(edit func(*analysis.Measured)) func(*analysis.Experiment) {
 		return func(e *analysis.Experiment) { edit(e.Arms[len(e.Arms)/2]) }
 	}
@@ -105,6 +106,7 @@ func TestGates(t *testing.T) {
 // What is within the limits must not void a run: without this the rows above
 // would pass for a gate that voids everything.
 func TestGatesLetGoodRunsThrough(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	for _, c := range []struct {
 		why  string
 		edit func(*analysis.Measured)
@@ -140,6 +142,7 @@ func TestErrorsMustNotDifferBetweenArms(t *testing.T) {
 // Worlds in which there is next to nothing to judge: never a panic, never a
 // finding, always a reason.
 func TestJudgesSurviveEmptyWorlds(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	nan := math.NaN()
 	for _, c := range []struct {
 		why  string

@@ -47,6 +47,7 @@ func copyRun(t *testing.T, id, results string) (dir string) {
 // change of the rules that changes a verdict shows here, and must be meant:
 // UPDATE_VERDICTS=1 rewrites the files, and the diff is what is reviewed.
 func TestRecordedRunsKeepTheirVerdicts(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	for _, h := range All() {
 		t.Run(h.ID, func(t *testing.T) {
 			dir := recorded(t, h.ID)
@@ -67,6 +68,7 @@ func TestRecordedRunsKeepTheirVerdicts(t *testing.T) {
 }
 
 func TestDerivedFilesAreRebuiltAtWill(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	for _, h := range All() {
 		t.Run(h.ID, func(t *testing.T) {
 			dir := recorded(t, h.ID)

@@ -22,6 +22,7 @@ func early() map[analysis.Counter]curve {
 }
 
 func TestPlantedTruthsOfH3(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	with := func(set map[analysis.Counter]curve) map[analysis.Counter]curve {
 		all := map[analysis.Counter]curve{analysis.CounterPageOut: func(float64) float64 { return 3 }}
 		for c, s := range set {

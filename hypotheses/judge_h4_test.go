@@ -203,6 +203,7 @@ func TestTheSecondLeverDecidesNothing(t *testing.T) {
 // Under the null, with the noise that quick shows, the rule must hardly ever
 // say SUPPORTED; with a real effect it must mostly.
 func TestJudgeH4ErrorRates(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	count := func(runs int, edit func(map[string]disk, *rand.Rand)) (supported int) {
 		for i := range runs {
 			disks := plantedDisks()

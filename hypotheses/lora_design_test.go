@@ -50,6 +50,7 @@ func byBlock(d Design) [][]Arm {
 // Hot comes before the storm as often as after it, and the base model is always
 // at the far end of the hot arm: ABBA or BAAB.
 func TestBothOrdersOfH6AreEquallyOften(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	d := plannedBy(t, H6())
 	require.Len(t, d.Arms, 3*h6Pairs)
 	first := 0
@@ -75,6 +76,7 @@ func TestBothOrdersOfH6AreEquallyOften(t *testing.T) {
 
 // Every block of H5 has every cell once, in orders of its own.
 func TestEveryCellOfH5OnceInABlock(t *testing.T) {
+	t.Parallel() // beside toy runs that wait
 	d := plannedBy(t, H5())
 	want := []string{"base 0", "sticky 16", "sticky 4", "sticky 64", "storm 16", "storm 4", "storm 64"}
 	orders := map[string]bool{}

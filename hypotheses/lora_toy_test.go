@@ -131,6 +131,7 @@ func TestBadAdapterSettings(t *testing.T) {
 
 // What the controls plant must be seen, and must not be taken for the effect.
 func TestControlsOfAdapters(t *testing.T) {
+	t.Parallel() // a toy run mostly waits
 	for _, row := range []struct {
 		control string
 		h       Hypothesis

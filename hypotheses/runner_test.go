@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +38,10 @@ func TestMain(m *testing.M) {
 	}
 	for _, s := range Settings() {
 		flag.String(flagName(s.Env), "", s.Help+" (environment: "+s.Env+")")
+	}
+	// Toy runs mostly wait, so that more of them than CPUs may go on at once.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
 	}
 	flag.Parse()
 	exit := m.Run()

@@ -90,6 +90,7 @@ func toyCalibration() fioctl.Calibration {
 }
 
 func TestEveryHypothesisRunsOnTheEmulator(t *testing.T) {
+	t.Parallel() // a toy run mostly waits
 	for _, h := range All() {
 		t.Run(h.ID, func(t *testing.T) {
 			t.Parallel() // nothing is decided by times
@@ -249,23 +250,28 @@ func stranger(t testing.TB, die func(requests int) bool) *httptest.Server {
 }
 
 func TestAServerOfSomebodyElseGivesABundleAndAVerdict(t *testing.T) {
-	c := toy(t)
-	c.Emulator, c.BaselineURL = "", stranger(t, nil).URL
+	t.Parallel() // a toy run mostly waits
 	for _, h := range All() {
 		if h.LoRA || h.Gather != nil { // its server is another one, or its arms are another's: see lora_toy_test.go
 			continue
 		}
-		j, dir, err := Execute(t.Context(), c, h, time.Time{}, Progress{})
-		require.NoError(t, err, h.ID)
-		require.NoError(t, j.Verdict.Validate())
-		require.False(t, j.Verdict.Target.Emulated)
-		require.NotEqual(t, analysis.Supported, j.Verdict.Outcome, "this server has neither a queue nor memory")
-		require.NotEmpty(t, j.Verdict.Reasons, "the verdict says why")
-		require.NoError(t, bundle.Verify(dir))
+		t.Run(h.ID, func(t *testing.T) {
+			t.Parallel() // nothing is decided by times
+			c := toy(t)
+			c.Emulator, c.BaselineURL = "", stranger(t, nil).URL
+			j, dir, err := Execute(t.Context(), c, h, time.Time{}, Progress{})
+			require.NoError(t, err)
+			require.NoError(t, j.Verdict.Validate())
+			require.False(t, j.Verdict.Target.Emulated)
+			require.NotEqual(t, analysis.Supported, j.Verdict.Outcome, "this server has neither a queue nor memory")
+			require.NotEmpty(t, j.Verdict.Reasons, "the verdict says why")
+			require.NoError(t, bundle.Verify(dir))
+		})
 	}
 }
 
 func TestServerThatDiesMidRun(t *testing.T) {
+	t.Parallel() // nothing is decided by times
 	c := toy(t)
 	s := stranger(t, func(n int) bool { return n > 60 })
 	c.Emulator, c.BaselineURL = "", s.URL

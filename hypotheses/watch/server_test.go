@@ -7,12 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/spark-harness/harness/sysmon"
@@ -229,7 +229,7 @@ func TestTooManyReadersAreTurnedAway(t *testing.T) {
 }
 
 func TestCloseLeavesNoGoroutine(t *testing.T) {
-	before := runtime.NumGoroutine()
+	before := goleak.IgnoreCurrent()
 	s, c := serve(t)
 	next, stop := listen(t, s, c)
 	_, err := next()
@@ -237,5 +237,5 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	require.NoError(t, s.Close())
 	stop()
 	c.CloseIdleConnections()
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, time.Second, time.Millisecond)
+	goleak.VerifyNone(t, before)
 }
