@@ -86,6 +86,7 @@ func TestRunPlansAll(t *testing.T) {
 // A hypothesis that cannot be measured is told at the end, and the exit says so.
 func TestRunFailsLoudly(t *testing.T) {
 	t.Setenv("SPARK_BASELINE_URL", "http://127.0.0.1:1")
+	t.Setenv("SPARK_FORCE", "1") // the race detector is no reason here
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // a lock of its own: somebody may be measuring here
 	got := command(t.Context(), "run", "H0", "H2", "--profile", "smoke", "--results", filepath.Join(dir, "r"), "--dir", dir)
