@@ -211,12 +211,12 @@ func (c ArmComparison) Words() string {
 	switch {
 	case math.IsNaN(c.Ratio.Lo):
 		return "too few runs to tell"
+	case c.Same: // even where a difference is shown, it is too small to matter
+		return "the same within 10 %"
 	case c.P <= 0.05 && c.Ratio.Value > 1:
 		return "slower on B"
 	case c.P <= 0.05:
 		return "faster on B"
-	case c.Same:
-		return "the same within 10 %"
 	}
 	return "no difference shown"
 }

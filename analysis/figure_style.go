@@ -4,11 +4,12 @@ import (
 	"image/color"
 	"sort"
 	"strings"
-	"unicode"
 
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/spark-harness/harness/internal/oneline"
 )
 
 // FigureColor is a colour of the palette of Okabe and Ito (2008), whose members
@@ -148,31 +149,7 @@ func (p pen) glyph(g FigureGlyph, c color.Color, at vg.Point) {
 
 // visible makes a string one line of printable characters. It bounds the
 // length too, so that measuring a hostile name stays cheap.
-func visible(s string) string {
-	const most = 1000
-	var b strings.Builder
-	space := false
-	n := 0
-	for _, r := range s {
-		switch {
-		case unicode.IsSpace(r):
-			space = true
-			continue
-		case !unicode.IsPrint(r) || r == unicode.ReplacementChar:
-			continue
-		}
-		if n++; n > most {
-			b.WriteRune('…')
-			break
-		}
-		if space && b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		space = false
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+func visible(s string) string { return oneline.Of(s, 1000) }
 
 // fit cuts s with an ellipsis to at most width.
 func fit(s string, face *font.Face, width vg.Length) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spark-harness/harness/analysis"
@@ -18,7 +19,7 @@ type Comparisons struct {
 }
 
 // Compare holds the newest run of every hypothesis in one results directory
-// against that in another. A run directory may be given in the place of either.
+// against the newest in another that has its profile and model. A run directory may be given in the place of either.
 // It needs no machine and writes nothing.
 func Compare(a, b string, p Progress) (Comparisons, error) {
 	var out Comparisons
@@ -28,25 +29,26 @@ func Compare(a, b string, p Progress) (Comparisons, error) {
 		}
 	}
 	for _, h := range All() {
-		runA, err := newest(a, h.ID)
+		runsA, err := candidates(a, h.ID)
 		if err != nil {
 			return out, err
 		}
-		runB, err := newest(b, h.ID)
+		runsB, err := candidates(b, h.ID)
 		if err != nil {
 			return out, err
 		}
 		switch {
-		case runA == "" && runB == "":
+		case len(runsA) == 0 && len(runsB) == 0:
 			continue
-		case runA == "" || runB == "":
+		case len(runsA) == 0 || len(runsB) == 0:
 			only := "A"
-			if runA == "" {
+			if len(runsA) == 0 {
 				only = "B"
 			}
 			out.Left = append(out.Left, fmt.Sprintf("%s: only %s has a run of it", h.ID, only))
 			continue
 		}
+		runA, runB := alike(runsA, runsB)
 		p.livef("%s  comparing", h.ID)
 		c, err := compareRuns(h, runA, runB)
 		if err != nil {
@@ -66,20 +68,41 @@ func Compare(a, b string, p Progress) (Comparisons, error) {
 	return out, nil
 }
 
-// newest is the newest committed run of a hypothesis under dir, or dir itself
-// where it is one; "" for none.
-func newest(dir, id string) (string, error) {
+// candidates are the readable committed runs of a hypothesis under dir, newest
+// first, or dir itself where it is one.
+func candidates(dir, id string) ([]Found, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("hypotheses: compare: %w", err)
+	}
 	if f, err := findRun(dir); err == nil {
 		if f.Head.Hypothesis != id {
-			return "", nil
+			return nil, nil
 		}
-		return filepath.Abs(dir)
+		return []Found{f}, nil
 	}
-	runs, err := bundle.Runs(dir, id)
-	if err != nil || len(runs) == 0 {
-		return "", err
+	dirs, err := bundle.Runs(dir, id)
+	var all []Found
+	for _, d := range slices.Backward(dirs) {
+		if f, err := findRun(d); err == nil {
+			all = append(all, f)
+		}
 	}
-	return filepath.Abs(runs[len(runs)-1])
+	return all, err
+}
+
+// alike are the newest runs of both sides that share profile and model, else
+// the newest of each, for the comparison to say what keeps them apart.
+func alike(a, b []Found) (runA, runB string) {
+	for _, x := range a {
+		for _, y := range b {
+			kx, ky := x.Key(), y.Key()
+			if kx.Profile == ky.Profile && kx.Model == ky.Model {
+				return x.Dir, y.Dir
+			}
+		}
+	}
+	return a[0].Dir, b[0].Dir
 }
 
 func compareRuns(h Hypothesis, a, b string) (analysis.Comparison, error) {

@@ -227,7 +227,7 @@ func lines(b []byte) string {
 	}
 	var out strings.Builder
 	for l := range strings.Lines(string(b)) {
-		out.WriteString(line(l, textLength) + "\n")
+		out.WriteString(text(l) + "\n")
 	}
 	return out.String()
 }

@@ -4,9 +4,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/spark-harness/harness/analysis"
+	"github.com/spark-harness/harness/internal/oneline"
 )
 
 // Most characters of one string. A name that needs more is no name.
@@ -15,35 +15,8 @@ const (
 	textLength = 600
 )
 
-// line makes s one line of at most n visible characters. Control characters and
-// those that turn the direction of writing go: they could make a text look like
-// another.
-func line(s string, n int) string {
-	var b strings.Builder
-	space, count := false, 0
-	for _, r := range s {
-		switch {
-		case unicode.IsSpace(r):
-			space = true
-			continue
-		case !unicode.IsPrint(r) || r == unicode.ReplacementChar:
-			continue
-		}
-		if count++; count > n {
-			b.WriteRune('…')
-			break
-		}
-		if space && b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		space = false
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-func name(s string) string { return line(s, nameLength) }
-func text(s string) string { return line(s, textLength) }
+func name(s string) string { return oneline.Of(s, nameLength) }
+func text(s string) string { return oneline.Of(s, textLength) }
 
 // absent stands where there is no value.
 const absent = "–"
