@@ -245,7 +245,7 @@ func (h H3Figure) markers() []FigureMarker {
 func (h H3Figure) subtitle() string {
 	s := visible(h.Verdict)
 	for _, is := range []struct{ status, words string }{
-		{"leads", "before latency"}, {"earlier", "earlier, not shown"}, {"coincides", "with latency"}, {"mixed", "before and after"}, {"follows", "after latency"},
+		{"leads", "before latency"}, {"earlier", "earlier, not shown"}, {"coincides", "with latency"}, {"mixed", "not before in all repeats"}, {"follows", "after latency"},
 	} {
 		var names []string
 		for _, k := range h.Counters {

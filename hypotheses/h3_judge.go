@@ -21,7 +21,7 @@ const (
 	counterFollows = "follows"   // it is shown to come after
 	counterSame    = "coincides" // never after latency's, and not shown to be before
 	counterEarly   = "earlier"   // before in every repeat, of which there are too few
-	counterMixed   = "mixed"     // before in some repeats and after in others
+	counterMixed   = "mixed"     // after latency's in some repeats, and not shown to follow
 	counterAlone   = "alone"     // it has a knee, and latency has none
 	counterSmooth  = "no knee"   // it moves, and no curve with a knee is shown
 	counterSilent  = "silent"    // absent, or the same at every level
